@@ -157,7 +157,7 @@ class Backend:
     def rollback(self) -> None:
         """Undo what changed since the last `take_changes`; the groups touched are loaded again."""
 
-    def create_key_package(self, *, suite: int = 1, lifetime: int = 7776000, last_resort: bool = False) -> KeyPackage:
+    def create_key_package(self, *, suite: int = 1, lifetime: int = 7257600, last_resort: bool = False) -> KeyPackage:
         """Make a key package, its private keys in the state. `lifetime` in seconds, at most 84 days."""
 
     def delete_key_package(self, ref: bytes) -> None:
