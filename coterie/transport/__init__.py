@@ -1,0 +1,1 @@
+"""The ways to the service: providers of `coterie.ports.Transport`, strangers to one another."""
