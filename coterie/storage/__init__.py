@@ -1,4 +1,4 @@
-"""This device's state: providers of `coterie.ports.Store`, strangers to one another.
+"""State of this device: providers of `coterie.ports.Store`, strangers to one another.
 
 What all of them owe to the contract is here: which rows they take, and the last key of a prefix.
 """
@@ -16,7 +16,7 @@ def check_table(table: str) -> None:
 
 
 def check_changes(changes: Changes) -> None:
-    """Raise `StorageError` (`bad_row`) unless every row has a known table, a bytes key and a bytes value or None.
+    """Raise `StorageError` (`bad_row`) unless tables are known, keys bytes and values bytes or None.
 
     Called before anything is written, so that a wrong row is refused by every provider alike.
     """
@@ -29,13 +29,13 @@ def check_changes(changes: Changes) -> None:
 
 
 def end_of(prefix: bytes) -> bytes | None:
-    """The smallest key above every key that begins with `prefix`; None when there is none (empty, or all 0xff)."""
+    """The smallest key above all that begin with `prefix`; None when there is none (empty, or all 0xff)."""
     body = prefix.rstrip(b"\xff")
     return body[:-1] + bytes([body[-1] + 1]) if body else None
 
 
 def page_end(prefix: bytes, before: bytes | None) -> bytes | None:
-    """The exclusive upper end of a page: the lower one of `before` and the end of `prefix`; None for no end."""
+    """The exclusive upper end of a page: the lower of `before` and the end of `prefix`; None for no end."""
     end = end_of(prefix)
     if before is None or end is None:
         return before if end is None else end
