@@ -1,1 +1,90 @@
-"""The ways to the service: providers of `coterie.ports.Transport`, strangers to one another."""
+"""The ways to the service: providers of `coterie.ports.Transport`, strangers to one another.
+
+What they share is here: which addresses they take, and what counts as a complete answer.
+"""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlsplit
+
+from coterie.errors import LocalError, Unreachable
+from coterie.ports import Answer
+
+REQUEST_SECONDS = 60.0
+"""A whole request with its answer, uploads of 40 MiB included; later it counts as unanswered."""
+
+OPEN_SECONDS = 10.0
+"""Opening a connection or a socket."""
+
+FRAME_LIMIT = 32 << 20
+"""Bytes of one socket frame: a Welcome of 8 MiB in hex, and room."""
+
+DELIVER = "/functions/v1/deliver"
+
+
+def service_address(url: str) -> str:
+    """`url` without its last slash; raises `LocalError` (`bad_service_url`) unless it is http(s)."""
+    try:
+        parts = urlsplit(url)
+        usable = (
+            parts.scheme in ("http", "https") and bool(parts.hostname) and not (parts.query or parts.fragment)
+        )
+        _ = parts.port
+    except ValueError:
+        usable = False
+    if not usable:
+        raise LocalError("bad_service_url", "The address of the service must look like https://host.")
+    return url.rstrip("/")
+
+
+def deliver_address(service: str) -> str:
+    """Where the `deliver` socket of a service is: ws for http, wss for https."""
+    return "ws" + service.removeprefix("http") + DELIVER
+
+
+def encode(body: Any) -> str:
+    """JSON without white space."""
+    return json.dumps(body, separators=(",", ":"), ensure_ascii=False)
+
+
+def answer(status: int, content: bytes) -> Answer:
+    """A complete answer: a JSON object, or nothing with 204.
+
+    All else comes from something between us and the service (a proxy, a sign-in page of a network), so it
+    says nothing about what the service did: `Unreachable` (`bad_answer`).
+    """
+    if status == HTTPStatus.NO_CONTENT and not content:
+        return Answer(status, {})
+    try:
+        body = json.loads(content)
+    except (ValueError, RecursionError):
+        body = None
+    if not isinstance(body, dict):
+        raise Unreachable("bad_answer", f"Something answered ({status}) that is not the service.")
+    return Answer(status, body)
+
+
+def frame(text: object) -> dict[str, Any]:
+    """One frame of the socket; raises `Unreachable` (`bad_answer`) for what is not a JSON object."""
+    try:
+        found = json.loads(text) if isinstance(text, str) else None
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise Unreachable("bad_answer", "The socket carried something that is not from the service.")
+    return found
+
+
+def no_answer() -> Unreachable:
+    return Unreachable("unreachable", "The service can't be reached.")
+
+
+def no_answer_in_time() -> Unreachable:
+    return Unreachable("timed_out", "The service did not answer in time.")
+
+
+def socket_closed() -> Unreachable:
+    return Unreachable("socket_closed", "The connection to the service was closed.")
