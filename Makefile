@@ -1,0 +1,49 @@
+# `make help` lists the targets. The work is in tools/: setup.py installs and builds, suites.py runs the suites.
+PYTHON ?= python3
+SETUP = $(PYTHON) tools/setup.py
+SUITES = .venv/bin/python tools/suites.py
+.DEFAULT_GOAL := help
+.PHONY: help run chat test lint wheels bench lock setup clean $(TESTS)
+TESTS = test-crate test-unit test-contract test-vectors test-db test-pyodide test-web test-e2e
+
+help: ## list the targets
+	@sed -n 's/^\([a-z%-]*\):.*## /\1\t/p' Makefile | awk -F '\t' '{ printf "make %-10s %s\n", $$1, $$2 }'
+	@echo "suites: $(TESTS)"
+
+run: ## set everything up, start the service and print the link to open (PORT, COTERIE_DATA, PUBLIC_URL)
+	@$(SETUP) run
+	@exec .venv/bin/python -m edge_functions serve
+
+chat: ## the client in this terminal: make chat ARGS="…"
+	@$(SETUP) chat
+	@exec .venv/bin/coterie chat $(ARGS)
+
+test: ## set up what tests need, run every gate and suite, and sum up
+	@$(SETUP) test
+	@$(SUITES) all
+
+lint: ## the gates alone: ruff, mypy, imports, stub, clippy, licences, advisories
+	@$(SETUP) test
+	@$(SUITES) lint
+
+$(TESTS): test-%: ## one suite
+	@$(SETUP) test
+	@$(SUITES) $*
+
+wheels: ## build the wheels for this machine and for Pyodide, into dist/
+	@$(SETUP) wheels
+
+bench: ## print the benchmarks' figures
+	@$(SETUP) test
+	@.venv/bin/python bench/run.py
+
+lock: ## compile requirements/*.txt anew, to the newest versions that *.in allow
+	@$(PYTHON) -m venv build/lock-venv
+	@build/lock-venv/bin/pip install --quiet --require-hashes -r requirements/lock.txt
+	@PATH="$(CURDIR)/build/lock-venv/bin:$$PATH" requirements/compile.sh
+
+setup: ## install and build all that tests need, run nothing
+	@$(SETUP) test
+
+clean: ## remove what was built and installed here (not the service's data)
+	rm -rf .venv .make build dist node_modules wasm/target
