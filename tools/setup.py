@@ -128,6 +128,11 @@ PAGE = Step(
     inputs=("web", "package-lock.json", PYODIDE_WHEEL, CLIENT_WHEEL),
     outputs=("dist/site/index.html",),
 )
+FROZEN = Step(
+    "frozen wheels",
+    lambda: command("node", "web/build/wheels.mjs", env=build_environment()),
+    inputs=("web/build", "package-lock.json", PYODIDE_WHEEL, CLIENT_WHEEL),
+)
 
 PAGE_STEPS = [PYTHON, RUN_PACKAGES, PYODIDE, CLIENT_PACKAGE, NPM, PAGE]
 GOALS = {
