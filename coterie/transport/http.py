@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
 import httpx
@@ -37,7 +38,7 @@ CLOSE_SECONDS = 2.0
 class open_socket(connect):  # noqa: N801  used as the function it stands for
     """`websockets.connect` that follows no redirect: the token, sent first, goes to one place."""
 
-    def process_redirect(self, exc: Exception) -> Exception:  # type: ignore[explicit-override]  # needs 3.12
+    def process_redirect(self, exc: Exception) -> Exception:
         return exc
 
 
@@ -84,7 +85,9 @@ class HttpTransport:
         self._request_seconds = request_seconds
         self._open_seconds = open_seconds
         self._http = httpx.AsyncClient(
-            timeout=httpx.Timeout(request_seconds, connect=open_seconds), headers={"User-Agent": "coterie"}
+            timeout=httpx.Timeout(request_seconds, connect=open_seconds),
+            headers={"User-Agent": "coterie"},
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # the token says all there is to say
         )
 
     async def request(

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -18,21 +16,8 @@ from coterie.ports import Store
 from coterie.storage import sqlite
 from coterie.storage.memory import MemoryStore
 from coterie.storage.sqlite import SqliteStore
+from tests.contract import storage_contract as contract
 
-
-def _contract() -> ModuleType:
-    """The contract's file, loaded by path: folders of tests are no packages."""
-    spec = importlib.util.spec_from_file_location(
-        "storage_contract", Path(__file__).with_name("storage_contract.py")
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-contract = _contract()
 refused = contract.refused
 
 
@@ -110,6 +95,7 @@ OPEN_ELSEWHERE = """
 import asyncio, sys
 from pathlib import Path
 from coterie.storage.sqlite import SqliteStore
+from tests.contract import storage_contract as contract
 
 class NoKey:
     async def key(self): return None
