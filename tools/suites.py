@@ -50,6 +50,7 @@ SUITES = (
     Suite("rustfmt", "lint", "cargo fmt --check", "wasm"),
     Suite("clippy", "lint", "cargo clippy --locked --all-targets -- -D warnings", "wasm"),
     Suite("cargo-deny", "lint", f"{VENV}/python tools/audit.py cargo"),
+    Suite("npm-audit", "lint", f"{VENV}/python tools/audit.py npm"),
     Suite("pip-audit", "lint", f"{VENV}/python tools/audit.py pip"),
     Suite("crate", "crate", "cargo test --locked", "wasm"),
     Suite("unit", "unit", f"{PYTEST} tests/unit"),
