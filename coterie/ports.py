@@ -15,14 +15,15 @@ Changes = Mapping[Row, bytes | None]
 TABLES = (
     "mls",  # the binding's rows: ratchets, keys; never synced, never restored
     "device",  # who this device is: session, ids, own name
-    "groups",  # key: group UUID
+    "groups",  # key: group UUID: MLS and delivery state of a group
+    "chats",  # key: group UUID: what the user sees of it (name, read mark)
     "messages",  # key: group UUID ‖ seq (u64) ‖ index (u16): lines, in the order of the group
     "outbox",  # key: group UUID ‖ order (u64): what waits to be posted, as exact bytes
     "sent",  # key: message_id: what was accepted and has not come back yet
     "invites",  # key: invite_id
     "joins",  # key: join_id: own joins that wait
     "profiles",  # key: group UUID ‖ identity
-    "seen",  # key: group UUID ‖ seq (u64): digest of (sender, content id)
+    "seen",  # key: group UUID ‖ digest of (sender, content id)
 )
 """All tables of a device's state. Keys sort as bytes."""
 
@@ -33,7 +34,9 @@ class Store(Protocol):
     async def load(self, table: str) -> dict[bytes, bytes]:
         """All rows of one table, in the order of their keys."""
 
-    async def page(self, table: str, prefix: bytes, *, before: bytes | None, limit: int) -> list[tuple[bytes, bytes]]:
+    async def page(
+        self, table: str, prefix: bytes, *, before: bytes | None, limit: int
+    ) -> list[tuple[bytes, bytes]]:
         """The last `limit` rows whose keys begin with `prefix` and lie below `before`, ascending."""
 
     async def commit(self, changes: Changes) -> None:

@@ -1,0 +1,454 @@
+"""The driver: runs the engine, saves each step, and only then carries out its effects.
+
+The operations of docs/bridge.md are methods of `Client`; events come through `on_event`. Times are milliseconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from coterie.core.effects import Acknowledge, Call, CatchUp, Drain, Effect, Show, Step
+from coterie.core.engine import Engine
+from coterie.core.group.outbox import RETRY
+from coterie.core.invite import DEFAULT_LIFETIME, DEFAULT_USES, Link
+from coterie.core.mls import Mls
+from coterie.core.records import group_key, line_key
+from coterie.errors import (
+    CoterieError,
+    InviteError,
+    LocalError,
+    Refused,
+    StateError,
+    StorageError,
+    Unreachable,
+)
+from coterie.ports import TABLES, Answer, Clock, Store, Transport
+from coterie.session import EARLY, Sessions
+from coterie.sync import Sync
+from coterie_wire import Envelope
+
+log = logging.getLogger("coterie")
+
+T = TypeVar("T")
+
+PAGE = 50
+"""Lines in a page of history."""
+RETRY_PAUSES = (0.5, 1, 2, 4, 8, 15)
+"""Seconds before the same bytes are posted again; being back online cuts a pause short."""
+TICK = 5
+"""Seconds between looks at what time brings."""
+IN_MEMORY = tuple(table for table in TABLES if table != "messages")
+
+
+class Client:
+    """One device of one person.
+
+    `mls` is the module `coterie_mls`; `on_event` gets every event of docs/bridge.md as a dict, after it was saved.
+    """
+
+    def __init__(
+        self,
+        *,
+        mls: Mls,
+        store: Store,
+        transport: Transport,
+        clock: Clock,
+        on_event: Callable[[dict[str, Any]], None],
+        service_url: str,
+        device_name: str = "Coterie",
+    ) -> None:
+        self._mls = mls
+        self._store = store
+        self._transport = transport
+        self._clock = clock
+        self._on_event = on_event
+        self._origin = service_url
+        self._engine = Engine.load(mls, {})
+        self._turn = asyncio.Lock()
+        self._sessions = Sessions(transport, clock, lambda: self._engine, self._do, device_name)
+        self._sync = Sync(self, transport, clock)
+        self._lanes: dict[bytes, asyncio.Task[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._background: list[asyncio.Task[None]] = []
+        self._online = asyncio.Event()
+        self._settled = asyncio.Condition()
+
+    # -- life --
+
+    async def start(self) -> dict[str, Any]:
+        """Load the state and go online. Raises `StorageError`."""
+        await self._reload()
+        self._go_online()
+        return self._engine.snapshot(self._sync.state)
+
+    async def close(self) -> None:
+        """Stop everything; what waits in the outbox goes next time."""
+        tasks = [*self._background, *self._lanes.values(), *self._tasks]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._background.clear()
+        self._lanes.clear()
+        await self._transport.close()
+        await self._store.close()
+
+    def _go_online(self) -> None:
+        """Begin to listen and to post, once this device is registered."""
+        if (
+            self._background
+            or not self._engine.registered
+            or self._engine.read_only
+            or not self._engine.session
+        ):
+            return
+        self._background = [self._guard(self._sync.run()), self._guard(self._keep_ticking())]
+        for lane in self._engine.lanes():
+            self._drain(lane)
+
+    def _guard(self, work: Any) -> asyncio.Task[None]:
+        """A background task whose end by an error is told, never swallowed."""
+
+        async def run() -> None:
+            try:
+                await work
+            except CoterieError as error:
+                self._problem(error.code, error.sentence)
+            except Exception:
+                log.exception("a background task ended")
+                self._problem("internal", "Something went wrong in Coterie itself. Reload to go on.")
+
+        task = asyncio.ensure_future(run())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def _problem(self, code: str, sentence: str) -> None:
+        self._on_event({"event": "problem", "code": code, "sentence": sentence})
+
+    async def _reload(self) -> None:
+        """The engine as the store has it."""
+        self._engine = Engine.load(self._mls, {table: await self._store.load(table) for table in IN_MEMORY})
+
+    # -- save, then act --
+
+    async def _do(self, work: Callable[[Engine, int], Step]) -> None:
+        """Run one change, save it, carry out its effects."""
+
+        def with_none(engine: Engine, now: int) -> tuple[Step, None]:
+            return work(engine, now), None
+
+        await self._run(with_none)
+
+    async def _run(self, work: Callable[[Engine, int], tuple[Step, T]]) -> T:
+        async with self._turn:
+            step, result = work(self._engine, self._clock.now())
+            if step.changes:
+                await asyncio.shield(self._save(step))
+            for effect in step.effects:
+                self._perform(effect)
+        return result
+
+    async def _save(self, step: Step) -> None:
+        try:
+            await self._store.commit(step.changes)
+        except StorageError:
+            await self._reload()  # memory must not know more than the disk
+            raise
+
+    def _perform(self, effect: Effect) -> None:
+        match effect:
+            case Show(event):
+                self._on_event(event)
+            case Drain(lane):
+                self._drain(lane)
+            case CatchUp(group_id):
+                self._sync.catch_up(group_id)
+            case Acknowledge(group_id, seq):
+                self._guard(self._sync.acknowledge(group_id, seq))
+            case Call(function, body):
+                self._guard(self._call_once(function, body))
+
+    # -- what the session and the sync ask for --
+
+    async def token(self) -> str:
+        """An access token that holds for a while."""
+        return await self._sessions.token()
+
+    async def call(self, function: str, body: dict[str, Any]) -> Answer:
+        """Call a function with the session's token; a token that ended is renewed once. Raises `Unreachable`."""
+        token = await self._sessions.token()
+        answer = await self._transport.request("POST", f"/functions/v1/{function}", body, token)
+        if answer.status == 401:  # noqa: PLR2004
+            token = await self._sessions.renew(token)
+            answer = await self._transport.request("POST", f"/functions/v1/{function}", body, token)
+        return answer
+
+    def cursors(self) -> dict[str, int]:
+        """The saved cursor of every group that delivers."""
+        return self._engine.cursors()
+
+    def open_joins(self) -> list[str]:
+        """Own joins that wait."""
+        return self._engine.open_joins()
+
+    async def take_envelope(self, envelope: Envelope, *, paged: bool) -> None:
+        """One envelope of the stream or of a page."""
+        await self._do(lambda engine, now: engine.receive(envelope, now, paged=paged))
+
+    async def take_welcome(self, answer: dict[str, Any]) -> None:
+        """How an own join stands."""
+        await self._do(lambda engine, now: engine.polled(answer, now))
+
+    async def take_joins(self, joins: list[Any]) -> None:
+        """Joins that wait in the groups of this device."""
+        await self._do(lambda engine, now: engine.joins_waiting(joins, now))
+
+    def connection_changed(self, state: str) -> None:
+        """Tell the page."""
+        self._on_event({"event": "connection", "state": state})
+
+    def back_online(self) -> None:
+        """What waited for the service need not wait longer."""
+        self._online.set()
+        self._online = asyncio.Event()
+
+    # -- posting --
+
+    def _drain(self, lane: bytes) -> None:
+        if lane not in self._lanes and self._engine.registered:
+            self._lanes[lane] = self._guard(self._drained(lane))
+
+    async def _drained(self, lane: bytes) -> None:
+        """Post a lane's rows one after the other, each until it has its final answer."""
+        failures = 0
+        try:
+            while post := self._engine.next_post(lane):
+                key, function, body = post
+                answer = await self._posted(function, body)
+                if answer is None or answer.status >= 500 or answer.status in RETRY:  # noqa: PLR2004
+                    await self._notify_settled()
+                    await self._pause(failures, answer)
+                    failures += 1
+                    continue
+                failures = 0
+                final = answer
+                await self._do(lambda engine, now: engine.posted(key, final.status, final.body, now))  # noqa: B023
+                await self._notify_settled()
+        finally:
+            del self._lanes[lane]
+
+    async def _posted(self, function: str, body: dict[str, Any]) -> Answer | None:
+        """The answer, or None when there is none to be had now."""
+        try:
+            return await self.call(function, body)
+        except (Unreachable, Refused):
+            return None
+
+    async def _pause(self, failures: int, answer: Answer | None) -> None:
+        asked = answer.body.get("retry_after") if answer else None
+        pause = (
+            float(asked)
+            if isinstance(asked, int | float)
+            else RETRY_PAUSES[min(failures, len(RETRY_PAUSES) - 1)]
+        )
+        waits: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._clock.sleep(pause))]
+        if answer is None:
+            waits.append(asyncio.ensure_future(self._online.wait()))
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    async def _call_once(self, function: str, body: dict[str, Any]) -> None:
+        try:
+            answer = await self.call(function, body)
+        except Unreachable:
+            answer = Answer(503, {})
+        await self._do(lambda engine, now: engine.answered(function, body, answer.status, answer.body, now))
+
+    async def _notify_settled(self) -> None:
+        async with self._settled:
+            self._settled.notify_all()
+
+    async def _until_tried(self, lane: bytes) -> None:
+        """Until the lane is empty, or the service could not be reached: then it goes later."""
+        async with self._settled:
+            while lane in self._lanes and self._engine.next_post(lane):
+                await self._settled.wait()
+                if self._sync.state == "offline":
+                    return
+
+    async def _keep_ticking(self) -> None:
+        while True:
+            await self._clock.sleep(TICK)
+            await self._do(lambda engine, now: engine.tick(now))
+            session = self._engine.session
+            if session and session.expires_at - self._clock.now() / 1000 < EARLY:
+                await self._fresh_token()
+
+    async def _fresh_token(self) -> None:
+        try:
+            await self._sync.new_token(await self._sessions.token())
+        except Unreachable:
+            return  # the next tick tries again
+        except Refused as error:
+            self._problem("signed_out", f"The service ended this device's session: {error.sentence}")
+
+    # -- operations (docs/bridge.md) --
+
+    async def set_name(self, *, name: str) -> dict[str, Any]:
+        """The own display name, told to all groups. Raises `LocalError` (`bad_name`)."""
+        return await self._run(lambda engine, now: engine.set_name(name, now))
+
+    async def _registered(self) -> None:
+        await self._sessions.ensure()
+        self._go_online()
+
+    async def create_group(self, *, name: str) -> dict[str, Any]:
+        """A new group with this device as its owner. Raises `LocalError`, `Unreachable` before the first sign-in."""
+        await self._registered()
+        return await self._run(lambda engine, now: engine.create_group(name, now))
+
+    async def open_group(
+        self, *, group_id: str, before: str | None = None, limit: int = PAGE
+    ) -> dict[str, Any]:
+        """Group, members and a page of lines, the newest ones or those before a key."""
+        self._group(group_id)
+        below = group_key(group_id) + bytes.fromhex(before) if before else None
+        rows = await self._store.page("messages", group_key(group_id), before=below, limit=limit)
+        opened = self._engine.open_group(group_id, rows, newest=before is None)
+        return opened | {"more": len(rows) == limit}
+
+    def _group(self, group_id: str) -> None:
+        try:
+            group_key(group_id)
+        except ValueError:
+            raise LocalError("no_group", "There is no such group on this device.") from None
+
+    async def send_text(self, *, group_id: str, text: str) -> dict[str, Any]:
+        """Send a line; it is in the outbox, encrypted and saved, when this returns."""
+        self._group(group_id)
+        return await self._run(lambda engine, now: engine.send_text(group_id, text, now))
+
+    async def discard_line(self, *, group_id: str, key: str) -> dict[str, Any]:
+        """Forget an own line that was refused."""
+        self._group(group_id)
+        seq, index = int(key[:16], 16), int(key[16:], 16)
+        row = line_key(group_id, seq, index)
+        rows = await self._store.page("messages", row, before=None, limit=1)
+        if not rows:
+            raise StateError("no_line", "There is no such line.")
+        await self._do(lambda engine, now: engine.discard_line(group_id, rows[0][1], now))
+        return {}
+
+    async def create_invite(
+        self, *, group_id: str, expires_in: int = DEFAULT_LIFETIME, max_uses: int = DEFAULT_USES
+    ) -> dict[str, Any]:
+        """An invite link; it works once the service has it, which is awaited while it can be reached."""
+        self._group(group_id)
+        view = await self._run(
+            lambda engine, now: engine.create_invite(group_id, expires_in, max_uses, self._origin, now)
+        )
+        await self._until_tried(group_key(group_id))
+        return view
+
+    async def list_invites(self, *, group_id: str) -> list[dict[str, Any]]:
+        """The invites of a group that this device knows."""
+        self._group(group_id)
+        return self._engine.list_invites(group_id, self._origin, self._clock.now())
+
+    async def revoke_invite(self, *, invite_id: str) -> dict[str, Any]:
+        """End an invite."""
+        await self._do(lambda engine, now: engine.revoke_invite(invite_id, now))
+        return {}
+
+    async def preview_link(self, *, link: str) -> dict[str, Any]:
+        """What a link leads to. Raises `LinkError`, `InviteError`, `Refused` (`invite_unavailable`), `Unreachable`."""
+        parsed = Link.parse(link)
+        known = self._engine.known_link(parsed)
+        if known:
+            return known
+        await self._registered()
+        answer = await self.call("invite_info", {"invite_id": parsed.invite_id.hex()})
+        if answer.body.get("code") == "invite_unavailable":
+            raise InviteError(
+                "invite_unavailable", "This invite link does not work any more. Ask for a new one."
+            )
+        if answer.status >= 300:  # noqa: PLR2004
+            raise Refused(str(answer.body.get("code")), str(answer.body.get("message")), answer.status)
+        return self._engine.previewed(parsed, answer.body)
+
+    async def join(self, *, link: str, name: str) -> dict[str, Any]:
+        """Ask to join by a link; the state of the wait comes by events."""
+        parsed = Link.parse(link)
+        if parsed.invite_id not in self._engine.previews:
+            await self.preview_link(link=link)
+        return await self._run(lambda engine, now: engine.join(parsed, name, now))
+
+    async def cancel_join(self, *, join_id: str) -> dict[str, Any]:
+        """Take a request back."""
+        await self._do(lambda engine, now: engine.cancel_join(join_id, now))
+        return {}
+
+    async def dismiss_join(self, *, join_id: str) -> dict[str, Any]:
+        """Forget a request that has ended."""
+        await self._do(lambda engine, now: engine.dismiss_join(join_id, now))
+        return {}
+
+    async def remove_member(self, *, group_id: str, identity: str) -> dict[str, Any]:
+        """Remove somebody; every invite link of the group ends with it."""
+        self._group(group_id)
+        await self._do(lambda engine, now: engine.remove_member(group_id, identity, now))
+        return {}
+
+    async def leave_group(self, *, group_id: str) -> dict[str, Any]:
+        """Leave: told to the members, then to the service."""
+        self._group(group_id)
+        await self._do(lambda engine, now: engine.leave_group(group_id, now))
+        return {}
+
+    async def forget_group(self, *, group_id: str) -> dict[str, Any]:
+        """Delete a group that is over, with its history."""
+        self._group(group_id)
+        keys: list[bytes] = []
+        before: bytes | None = None
+        while rows := await self._store.page("messages", group_key(group_id), before=before, limit=1000):
+            keys += [key for key, _ in rows]
+            before = rows[0][0]
+        await self._do(lambda engine, now: engine.forget_group(group_id, keys, now))
+        return {}
+
+    async def mark_read(self, *, group_id: str, seq: int) -> dict[str, Any]:
+        """The user has seen all lines up to `seq`."""
+        self._group(group_id)
+        await self._do(lambda engine, now: engine.mark_read(group_id, seq, now))
+        return {}
+
+    async def export_state(self) -> bytes:
+        """The whole state, private keys included; the copy will read and never send."""
+        return self._engine.export({table: await self._store.load(table) for table in TABLES})
+
+    async def import_state(self, *, data: bytes) -> dict[str, Any]:
+        """Fill an empty store with an exported state. Raises `StateError`, `LocalError` (`bad_export`)."""
+        if self._engine.backend is not None:
+            raise StateError("not_empty", "This device has a state of its own. Sign out first.")
+        changes = Engine.import_(self._mls, data)
+        async with self._turn:
+            await self._store.commit(changes)
+            await self._reload()
+        return self._engine.snapshot(self._sync.state)
+
+    async def sign_out(self) -> dict[str, Any]:
+        """End the session and delete this device's state."""
+        await self._sessions.sign_out()
+        for task in [*self._background, *self._lanes.values()]:
+            task.cancel()
+        self._background.clear()
+        async with self._turn:
+            await self._store.clear()
+            await self._reload()
+        return {}

@@ -1,0 +1,116 @@
+"""Others' joins: any member that knows the invite verifies the tag, claims the join, and adds the newcomer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from coterie.core import invite
+from coterie.core.effects import Call
+from coterie.core.group import commits, lines
+from coterie.core.group.commits import Newcomer
+from coterie.core.records import Group, Invite, group_key
+from coterie.core.state import Turn
+from coterie.errors import InviteError
+from coterie_wire import WireError, from_hex, uuid_text
+
+
+class Completing:
+    """Joins that this device has seen. Only in memory: the service is asked again after a restart."""
+
+    def __init__(self) -> None:
+        self.claiming: dict[str, Newcomer] = {}
+        self.claimed: dict[str, Newcomer] = {}
+        self.elsewhere: set[str] = set()
+        """Claimed by another device: looked at again when its claim lapses."""
+        self.rejected: set[str] = set()
+
+    def of(self, group_id: str) -> list[Newcomer]:
+        """Newcomers of a group whose claims are held."""
+        return [one for one in self.claimed.values() if one.group_id == group_id]
+
+    def forget(self, group_id: str) -> bool:
+        """Drop what was claimed in a group: its commit is through, or lost. True when there was something."""
+        held = self.of(group_id)
+        for one in held:
+            del self.claimed[one.join_id]
+        return bool(held)
+
+    def seen(self, turn: Turn, joins: list[Any]) -> None:
+        """Look at waiting joins; claim those that this device can verify."""
+        self.elsewhere.clear()
+        for raw in joins:
+            join_id = raw.get("join_id") if isinstance(raw, dict) else None
+            if isinstance(join_id, str) and not self._handled(join_id):
+                self._look_at(turn, join_id, raw)
+
+    def _handled(self, join_id: str) -> bool:
+        return join_id in self.claiming or join_id in self.claimed or join_id in self.rejected
+
+    def _look_at(self, turn: Turn, join_id: str, raw: dict[str, Any]) -> None:
+        try:
+            newcomer = verify(turn, raw)
+        except InviteError:
+            self.rejected.add(join_id)
+            group = turn.get(Group, group_key(str(raw["group_id"])))
+            if group:
+                lines.save(turn, lines.notice(turn, group, "bad_join"))
+            return
+        if newcomer:
+            self.claiming[join_id] = newcomer
+            turn.do(Call("invite_claim", {"join_id": join_id}))
+
+    def answered(self, turn: Turn, body: dict[str, Any], status: int) -> None:
+        """The answer to a claim."""
+        newcomer = self.claiming.pop(body["join_id"], None)
+        if newcomer is None:
+            return
+        if status < 300:  # noqa: PLR2004
+            self.claimed[newcomer.join_id] = newcomer
+        else:
+            self.elsewhere.add(newcomer.join_id)
+        if not any(one.group_id == newcomer.group_id for one in self.claiming.values()):
+            group = turn.get(Group, group_key(newcomer.group_id))
+            if group:
+                commits.advance(turn, group, self.of(group.group_id))
+
+
+def verify(turn: Turn, raw: dict[str, Any]) -> Newcomer | None:
+    """The newcomer of a waiting join, or None when this device has no say in it.
+
+    Raises `InviteError` when the key package or the name does not come from a holder of the link.
+    """
+    try:
+        group_id = uuid_text(raw.get("group_id"), name="group_id")
+        invite_id = from_hex(raw.get("invite_id"), name="invite_id", size=16)
+        package = from_hex(raw.get("kp_hex"), name="kp_hex")
+        tag, hello = from_hex(raw.get("tag"), name="tag"), from_hex(raw.get("hello"), name="hello")
+    except WireError:
+        return None
+    group, known = turn.get(Group, group_key(group_id)), turn.get(Invite, invite_id)
+    if not (group and group.can_send and known and known.group_id == group_id and known.alive(turn.now)):
+        return None
+    if turn.backend.read_only or raw.get("status") == "approval":
+        return None
+    if not invite.same(tag, invite.join_tag(known.tag_key, invite_id, package, hello)):
+        raise InviteError("bad_tag", "The key package does not come from a holder of the link.")
+    return _newcomer(turn, raw, known, package, hello)
+
+
+def _newcomer(turn: Turn, raw: dict[str, Any], known: Invite, package: bytes, hello: bytes) -> Newcomer:
+    try:
+        leaf = turn.backend.check_key_package(package).leaf
+    except turn.mls.MlsError as error:
+        raise InviteError("bad_key_package", "The key package is not acceptable.") from error
+    name = invite.open_hello(turn.mls, known.preview_key, known.invite_id, package, hello)
+    if name is None or (leaf.user_id, leaf.device_id) != (raw.get("user_id"), raw.get("device_id")):
+        raise InviteError("bad_hello", "The key package is not the one of the device that asks.")
+    return Newcomer(
+        join_id=raw["join_id"],
+        invite_id=known.invite_id,
+        group_id=known.group_id,
+        device_id=leaf.device_id,
+        identity=leaf.identity,
+        signature_key=leaf.signature_key,
+        key_package=package,
+        name=name,
+    )

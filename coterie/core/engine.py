@@ -1,0 +1,575 @@
+"""The engine: takes what the user does and what the service says, one at a time, and answers with a `Step`.
+
+Rule: nothing leaves this device before the `Step` that made it is saved. When a save fails, the engine is thrown away
+and loaded again from the store, so memory never knows more than the disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+from uuid import UUID
+
+from coterie.core import content as contents
+from coterie.core import device, invite, joining, views
+from coterie.core.completing import Completing
+from coterie.core.effects import DEVICE_LANE, CatchUp, Step
+from coterie.core.effects import Call as CallEffect
+from coterie.core.group import commits, controls, inbox, lines, outbox
+from coterie.core.mls import Backend, Mls
+from coterie.core.records import (
+    Chat,
+    Group,
+    Invite,
+    Join,
+    Line,
+    Me,
+    Outgoing,
+    Profile,
+    Seen,
+    Session,
+    group_key,
+)
+from coterie.core.state import State, Turn
+from coterie.errors import InviteError, LocalError, RemoteError, StateError
+from coterie_wire import Envelope
+
+T = TypeVar("T")
+
+
+class Engine:
+    """One device's state machine. Every method that changes something takes `now` in milliseconds."""
+
+    def __init__(self, mls: Mls, state: State, backend: Backend | None) -> None:
+        self.mls = mls
+        self.state = state
+        self.backend = backend
+        self.completing = Completing()
+        self.previews: dict[bytes, invite.Preview] = {}
+        self._blocked: set[bytes] = set()
+        """Outbox rows whose epoch is gone and whose next one has not come in yet."""
+
+    @classmethod
+    def load(cls, mls: Mls, rows: Mapping[str, Mapping[bytes, bytes]]) -> Engine:
+        """From the stored rows of every table but `messages`. Raises `StorageError`, or the binding's `Corrupt`."""
+        backend = mls.Backend.load(dict(rows["mls"])) if rows.get("mls") else None
+        return cls(mls, State.load(rows), backend)
+
+    # -- turns --
+
+    def _turn(self, now: int, work: Callable[[Turn], T]) -> tuple[Step, T]:
+        """All of `work`, or nothing of it."""
+        turn = Turn(self.state, self.mls, self.backend, now)
+        try:
+            result = work(turn)
+        except (
+            BaseException
+        ):  # a panic in the binding is a BaseException; state must not half-change for it either
+            if self.backend:
+                self.backend.rollback()
+            raise
+        return turn.finish(), result
+
+    def _look(self, work: Callable[[Turn], T], now: int = 0) -> T:
+        return work(Turn(self.state, self.mls, self.backend, now))
+
+    # -- this device --
+
+    @property
+    def session(self) -> Session | None:
+        """The session at the service, if there is one."""
+        return self._look(lambda turn: turn.get(Session, b"session"))
+
+    @property
+    def registered(self) -> bool:
+        """Whether the service gave this device its id."""
+        return self.backend is not None and self.backend.device_id is not None
+
+    @property
+    def read_only(self) -> bool:
+        """Whether this is an imported copy."""
+        return self.backend is not None and self.backend.read_only
+
+    def signed_in(self, session: Session, now: int) -> Step:
+        """Keep a session; the first one makes the device's keys. Raises `StateError` (`other_user`)."""
+        if self.backend is not None and self.backend.user_id != session.user_id:
+            raise StateError("other_user", "This device belongs to another user.")
+        if self.backend is None:
+            self.backend = self.mls.Backend.create(session.user_id)
+        return self._turn(now, lambda turn: turn.put(session))[0]
+
+    def registration(self, device_name: str) -> dict[str, Any]:
+        """The body of `device_register`."""
+        session = self.session
+        if self.backend is None or session is None:
+            raise StateError("no_session", "This device is not signed in.")
+        return device.registration(self.backend, session, device_name)
+
+    def bound(self, body: Mapping[str, Any], now: int) -> Step:
+        """The service's answer to `device_register`. Raises `RemoteError` (`bad_answer`)."""
+        try:
+            device_id = str(UUID(body["device_id"]))
+        except (KeyError, ValueError, TypeError, AttributeError):
+            raise RemoteError("bad_answer", "The service gave this device no id.") from None
+        return self._turn(now, lambda turn: turn.backend.bind_device(device_id))[0]
+
+    def snapshot(self, connection: str) -> dict[str, Any]:
+        """`Snapshot` of docs/bridge.md."""
+
+        def look(turn: Turn) -> dict[str, Any]:
+            me = turn.get(Me, b"me")
+            return {
+                "user_id": self.backend.user_id if self.backend else None,
+                "device_id": self.backend.device_id if self.backend else None,
+                "name": me.name if me else None,
+                "read_only": self.read_only,
+                "groups": [views.group(turn, group) for group in turn.rows(Group)] if self.registered else [],
+                "joins": [views.join(join) for join in turn.rows(Join)],
+                "connection": connection,
+            }
+
+        return self._look(look)
+
+    def set_name(self, name: str, now: int) -> tuple[Step, dict[str, Any]]:
+        """The own name, told to all groups. Raises `LocalError` (`bad_name`)."""
+
+        def work(turn: Turn) -> dict[str, Any]:
+            me = joining.set_name(turn, name)
+            for group in turn.rows(Group) if self.registered and not self.read_only else []:
+                if group.can_send:
+                    lines.learn_name(turn, group, lines.own_identity(turn), me.name, hearsay=False)
+                    outbox.send_profile(turn, group)
+            return {"name": me.name}
+
+        return self._turn(now, work)
+
+    def export(self, rows: Mapping[str, Mapping[bytes, bytes]]) -> bytes:
+        """The whole state, with the stored rows of `device.EXPORTED`."""
+        if self.backend is None:
+            raise StateError("no_device", "There is nothing to export yet.")
+        me = self._look(lambda turn: turn.get(Me, b"me"))
+        return device.pack(self.backend, rows, me.encode() if me else None)
+
+    @classmethod
+    def import_(cls, mls: Mls, data: bytes) -> dict[tuple[str, bytes], bytes | None]:
+        """The rows that make an empty store a copy that reads and never sends. Raises `LocalError`."""
+        packed, rows = device.unpack(data)
+        try:
+            backend = mls.Backend.import_state(packed)
+        except mls.MlsError:
+            raise LocalError("bad_export", "The keys in this file cannot be read.") from None
+        changes: dict[tuple[str, bytes], bytes | None] = {
+            (table, key): value for table, held in rows.items() for key, value in held.items()
+        }
+        return changes | {("mls", key): value for key, value in backend.take_changes().items()}
+
+    # -- groups --
+
+    def create_group(self, name: str, now: int) -> tuple[Step, dict[str, Any]]:
+        """A group with this device in it. Raises `LocalError`."""
+
+        def work(turn: Turn) -> dict[str, Any]:
+            if turn.backend.read_only:
+                raise StateError("read_only", views.sentence("imported", []))
+            group = _new_group(turn, contents.clean_name(name))
+            info = turn.backend.group_info(group.mls_id)
+            message_id = lines.new_id(turn)
+            group = outbox.call(
+                turn, group, "group_create", group_id=group.group_id, group_info=info, message_id=message_id
+            )
+            group = lines.notice(turn, group, "created", [lines.own_identity(turn)])
+            return views.group(turn, lines.save(turn, group))
+
+        return self._turn(now, work)
+
+    def open_group(self, group_id: str, rows: list[tuple[bytes, bytes]], *, newest: bool) -> dict[str, Any]:
+        """Group, members and the lines of stored `rows`; with the pending ones at the end of the newest page."""
+
+        def look(turn: Turn) -> dict[str, Any]:
+            group = lines.need(turn, group_id)
+            stored = [Line.decode(value) for _, value in rows]
+            shown = [views.line(turn, line) for line in stored if not line.deleted]
+            if newest:
+                shown += [views.pending(turn, row) for row in turn.rows(Outgoing, group.key) if _is_text(row)]
+            return {"group": views.group(turn, group), "members": views.members(turn, group), "lines": shown}
+
+        return self._look(look)
+
+    def send_text(self, group_id: str, text: str, now: int) -> tuple[Step, dict[str, Any]]:
+        """A line of text into the outbox. Raises `LocalError`."""
+        return self._turn(now, lambda turn: outbox.send_text(turn, group_id, text))
+
+    def discard_line(self, group_id: str, value: bytes, now: int) -> Step:
+        """Forget an own line that was not sent; `value` is its stored row."""
+
+        def work(turn: Turn) -> None:
+            line = Line.decode(value)
+            if line.notice != "not_sent":
+                raise StateError("not_failed", "Only a line that was not sent can be discarded.")
+            turn.put(line.changed(turn.now, deleted=True, content=b"", about=[]))
+            turn.show("line_gone", group_id=group_id, key=line.key[16:].hex())
+
+        return self._turn(now, work)[0]
+
+    def mark_read(self, group_id: str, seq: int, now: int) -> Step:
+        """The user has seen all up to `seq`."""
+
+        def work(turn: Turn) -> None:
+            group = lines.need(turn, group_id)
+            chat = turn.get(Chat, group.key)
+            if chat and (group.unread or seq > chat.read_seq):
+                turn.put(chat.changed(turn.now, read_seq=max(seq, chat.read_seq)))
+                lines.save(turn, group.with_(unread=0))
+
+        return self._turn(now, work)[0]
+
+    def remove_member(self, group_id: str, identity: str, now: int) -> Step:
+        """Remove somebody; ends the invites. Raises `StateError` (`not_owner`, `no_member`)."""
+
+        def work(turn: Turn) -> None:
+            group = lines.need_sending(turn, group_id)
+            if lines.own_identity(turn) != views.owner(turn, group):
+                raise StateError("not_owner", "Only the person who made this group can remove somebody.")
+            if identity == lines.own_identity(turn) or lines.member(turn, group, identity) is None:
+                raise StateError("no_member", "There is no such member to remove.")
+            group = group.with_(removals=sorted({*group.removals, identity}))
+            turn.put(group)
+            commits.advance(turn, group, self.completing.of(group_id))
+
+        return self._turn(now, work)[0]
+
+    def leave_group(self, group_id: str, now: int) -> Step:
+        """Tell the members, then the service; the members commit the removal."""
+
+        def work(turn: Turn) -> None:
+            group = lines.need_sending(turn, group_id)
+            group = outbox.send_control(turn, group, {"type": "leave"})
+            group = outbox.call(turn, group, "group_leave", group_id=group_id)
+            lines.save(turn, group.with_(why="left_self"))
+
+        return self._turn(now, work)[0]
+
+    def forget_group(self, group_id: str, line_keys: list[bytes], now: int) -> Step:
+        """Delete a group that is over, with its history. Raises `StateError` (`still_member`)."""
+
+        def work(turn: Turn) -> None:
+            group = lines.need(turn, group_id)
+            if group.state == "active" and not turn.backend.read_only:
+                raise StateError("still_member", "Leave the group first.")
+            chat = turn.get(Chat, group.key)
+            if chat:
+                turn.put(chat.changed(turn.now, deleted=True, name=""))
+            _delete_rows(turn, group)
+            for key in line_keys:
+                turn.delete_key("messages", key)
+            turn.show("group_gone", group_id=group_id)
+
+        return self._turn(now, work)[0]
+
+    # -- invites --
+
+    def create_invite(
+        self, group_id: str, lifetime: int, max_uses: int, origin: str, now: int
+    ) -> tuple[Step, dict[str, Any]]:
+        """A link; `lifetime` in seconds. Raises `LocalError`."""
+
+        def work(turn: Turn) -> dict[str, Any]:
+            group = lines.need_sending(turn, group_id)
+            link = invite.Link(
+                turn.mls.random_bytes(invite.ID_SIZE), turn.mls.random_bytes(invite.SECRET_SIZE)
+            )
+            made = _new_invite(turn, group, link, lifetime, max_uses)
+            turn.put(made)
+            group = outbox.call(turn, group, "invite_create", **_invite_fields(turn, group, made))
+            outbox.send_control(turn, group, {"type": "invite", "invite": controls.invite_body(made)})
+            return views.invite(made, link.url(origin))
+
+        return self._turn(now, work)
+
+    def list_invites(self, group_id: str, origin: str, now: int) -> list[dict[str, Any]]:
+        """The invites of a group that this device knows, the newest first."""
+
+        def look(turn: Turn) -> list[dict[str, Any]]:
+            lines.need(turn, group_id)
+            known = [one for one in turn.rows(Invite) if one.group_id == group_id]
+            return [
+                views.invite(
+                    one if one.alive(now) else one.with_(ended=True),
+                    invite.Link(one.invite_id, one.secret).url(origin)
+                    if one.secret and one.alive(now)
+                    else None,
+                )
+                for one in sorted(known, key=lambda one: -one.created_at)
+            ]
+
+        return self._look(look)
+
+    def revoke_invite(self, invite_id: str, now: int) -> Step:
+        """End an invite for the service and the members. Raises `StateError` (`no_invite`)."""
+
+        def work(turn: Turn) -> None:
+            try:
+                known = turn.get(Invite, bytes.fromhex(invite_id))
+            except ValueError:
+                known = None
+            if known is None:
+                raise StateError("no_invite", "There is no such invite on this device.")
+            group = lines.need_sending(turn, known.group_id)
+            turn.put(known.with_(ended=True))
+            group = outbox.call(turn, group, "invite_revoke", invite_id=known.invite_id)
+            outbox.send_control(turn, group, {"type": "invite_end", "id": known.invite_id})
+
+        return self._turn(now, work)[0]
+
+    def known_link(self, link: invite.Link) -> dict[str, Any] | None:
+        """What this device knows of a link without asking: a group it is in, or a join that waits."""
+
+        def look(turn: Turn) -> dict[str, Any] | None:
+            known = turn.get(Invite, link.invite_id)
+            group = turn.get(Group, group_key(known.group_id)) if known else None
+            if group and group.state == "active":
+                return {"kind": "member", "group_id": group.group_id}
+            return joining.known(turn, link)
+
+        return self._look(look)
+
+    def previewed(self, link: invite.Link, body: Mapping[str, Any]) -> dict[str, Any]:
+        """The service's answer to `invite_info`, opened with the link. Raises `InviteError` (`bad_preview`)."""
+        try:
+            sealed = bytes.fromhex(body["preview"])
+        except (KeyError, ValueError, TypeError):
+            sealed = b""
+        keys = invite.Keys.derive(self.mls, link.invite_id, link.secret)
+        preview = invite.Preview.open(self.mls, keys.preview, link.invite_id, sealed)
+        self.previews[link.invite_id] = preview
+        group = self._look(lambda turn: turn.get(Group, group_key(preview.group_id)))
+        if group and group.state == "active":
+            return {"kind": "member", "group_id": group.group_id}
+        return {
+            "kind": "preview",
+            "group_name": preview.group_name,
+            "inviter_name": preview.inviter_name,
+            "expires_at": preview.expires_at,
+        }
+
+    def join(self, link: invite.Link, name: str, now: int) -> tuple[Step, dict[str, Any]]:
+        """Ask to join, after `previewed`. Raises `LocalError`."""
+        preview = self.previews.get(link.invite_id)
+        if preview is None:
+            raise StateError("no_preview", "The invitation was not looked at yet.")
+        return self._turn(now, lambda turn: joining.start(turn, link, preview, name))
+
+    def cancel_join(self, join_id: str, now: int) -> Step:
+        """Take a request back. Raises `StateError` (`no_join`)."""
+        return self._turn(now, lambda turn: joining.cancel(turn, join_id))[0]
+
+    def dismiss_join(self, join_id: str, now: int) -> Step:
+        """Forget a request that has ended. Raises `StateError`."""
+        return self._turn(now, lambda turn: joining.dismiss(turn, join_id))[0]
+
+    # -- what the service says --
+
+    def cursors(self) -> dict[str, int]:
+        """The saved cursor of every group that delivers."""
+        groups = self._look(lambda turn: turn.rows(Group))
+        return {group.group_id: group.cursor for group in groups if group.state in ("active", "broken")}
+
+    def open_joins(self) -> list[str]:
+        """Own joins that wait."""
+        return [join.join_id for join in self._look(lambda turn: turn.rows(Join)) if join.state == "waiting"]
+
+    def lanes(self) -> set[bytes]:
+        """Lanes that have something to post."""
+        return {row.lane for row in self._look(lambda turn: turn.rows(Outgoing))}
+
+    def next_post(self, lane: bytes) -> tuple[bytes, str, dict[str, Any]] | None:
+        """The row to post next in a lane: its key, the function, the body. None: nothing, or it must wait."""
+        if self.read_only:
+            return None
+        row = self._look(lambda turn: outbox.head(turn, lane, self._blocked))
+        return (row.key, row.function, outbox.body(row)) if row else None
+
+    def posted(self, key: bytes, status: int, body: dict[str, Any], now: int) -> Step:
+        """The service's final answer for a row (not 5xx, not one of `outbox.RETRY`); a row that is gone: nothing."""
+
+        def work(turn: Turn) -> None:
+            row = turn.get(Outgoing, key)
+            if row is None:
+                return
+            if row.lane == DEVICE_LANE:
+                joining.answered(turn, row, status, body)
+            elif row.kind == "call":
+                _called(turn, row, status, body)
+            elif status < 300:  # noqa: PLR2004
+                (outbox.accepted if row.kind == "message" else commits.taken)(turn, row, body)
+            else:
+                self._not_taken(turn, row, status, body)
+
+        return self._turn(now, work)[0]
+
+    def _not_taken(self, turn: Turn, row: Outgoing, status: int, body: dict[str, Any]) -> None:
+        code, sentence = (
+            str(body.get("code", "")),
+            str(body.get("message") or f"the service answered {status}."),
+        )
+        group = lines.need(turn, row.group_id)
+        if code == "state_behind":
+            group = lines.notice(turn, group.with_(why="state_behind"), "state_behind")
+            lines.save(turn, group)
+        elif code == "stale_epoch" and row.kind == "message":
+            outbox.stale(turn, row, self._blocked)
+        elif code == "stale_epoch":  # another commit won: it will come in, and its merge takes this row away
+            self._blocked.add(row.key)
+            turn.do(CatchUp(row.group_id))
+        elif row.kind == "message":
+            outbox.refused(turn, row, code, sentence)
+        else:
+            commits.given_up(turn, row)
+            if self.completing.forget(row.group_id) or row.fields["joins"]:
+                turn.do(CallEffect("invite_pending", {}))
+            elif group.removals:
+                turn.show("problem", code=code, sentence=f"The change was not made: {sentence}")
+
+    def receive(self, envelope: Envelope, now: int, *, paged: bool = False) -> Step:
+        """One envelope, from the socket or (`paged`) from a page of `get_messages`."""
+
+        def work(turn: Turn) -> None:
+            before = turn.get(Group, group_key(envelope.group_id))
+            inbox.receive(turn, envelope, paged=paged)
+            after = turn.get(Group, group_key(envelope.group_id))
+            if before and after and after.epoch != before.epoch:
+                self._epoch_moved(turn, after)
+
+        return self._turn(now, work)[0]
+
+    def _epoch_moved(self, turn: Turn, group: Group) -> None:
+        """Rows of the old epoch may be encrypted anew; joins are looked at again, other intents carried out."""
+        for row in turn.rows(Outgoing, group.key):
+            if row.key in self._blocked and row.kind == "message":
+                outbox.stale(turn, row, self._blocked)
+        self._blocked = {key for key in self._blocked if not key.startswith(group.key)}
+        had_newcomers = self.completing.forget(group.group_id)
+        if had_newcomers or self.completing.elsewhere:
+            turn.do(CallEffect("invite_pending", {}))
+        commits.advance(turn, group, [])
+
+    def joins_waiting(self, joins: list[Any], now: int) -> Step:
+        """Elements of `invite_pending`, from an answer or a `join_waiting` frame."""
+        return self._turn(now, lambda turn: self.completing.seen(turn, joins))[0]
+
+    def answered(
+        self, function: str, request: dict[str, Any], status: int, body: dict[str, Any], now: int
+    ) -> Step:
+        """The answer to a `Call` effect."""
+
+        def work(turn: Turn) -> None:
+            if function == "invite_claim":
+                self.completing.answered(turn, request, status)
+            elif function == "invite_pending" and isinstance(body.get("joins"), list):
+                self.completing.seen(turn, body["joins"])
+
+        return self._turn(now, work)[0]
+
+    def polled(self, answer: dict[str, Any], now: int) -> Step:
+        """An answer of `invite_poll`, or a `welcome` frame. A Welcome that is not the link's fails the join."""
+        try:
+            return self._turn(now, lambda turn: joining.polled(turn, answer))[0]
+        except InviteError as error:
+            refusal = error
+            return self._turn(now, lambda turn: joining.fail(turn, str(answer["join_id"]), refusal))[0]
+
+    def tick(self, now: int) -> Step:
+        """What time brings: people who asked to leave, invites to ask for, claims of others that lapsed."""
+
+        def work(turn: Turn) -> None:
+            for group in turn.rows(Group) if self.registered and not self.read_only else []:
+                current = controls.ask_if_due(turn, group)
+                commits.advance(turn, current, self.completing.of(group.group_id))
+            if self.completing.elsewhere:
+                turn.do(CallEffect("invite_pending", {}))
+
+        return self._turn(now, work)[0]
+
+
+def _delete_rows(turn: Turn, group: Group) -> None:
+    for kind in (Group, Outgoing, Profile, Seen):
+        for record in turn.rows(kind, group.key):
+            turn.delete(record)
+    for known in turn.rows(Invite):
+        if known.group_id == group.group_id:
+            turn.delete(known)
+    turn.backend.delete_group(group.mls_id)
+
+
+def _is_text(row: Outgoing) -> bool:
+    return row.kind == "message" and contents.decode(row.content).control is None
+
+
+def _new_group(turn: Turn, name: str) -> Group:
+    group_id, own = lines.new_id(turn), lines.own_identity(turn)
+    mls_id = turn.backend.create_group(device.group_data(group_key(group_id), own))
+    group = Group(
+        group_id=group_id,
+        mls_id=mls_id,
+        epoch=0,
+        tree_hash=turn.backend.tree_hash(mls_id),
+        epoch_authenticator=turn.backend.epoch_authenticator(mls_id),
+        updated_at=turn.now,
+    )
+    turn.put(group)
+    turn.put(Chat(id=group_id, rev=1, modified_at=turn.now, name=name))
+    me = turn.get(Me, b"me")
+    if me:
+        lines.learn_name(turn, group, own, me.name, hearsay=False)
+    return group
+
+
+def _new_invite(turn: Turn, group: Group, link: invite.Link, lifetime: int, max_uses: int) -> Invite:
+    keys = invite.Keys.derive(turn.mls, link.invite_id, link.secret)
+    return Invite(
+        invite_id=link.invite_id,
+        group_id=group.group_id,
+        preview_key=keys.preview,
+        tag_key=keys.tag,
+        welcome_key=keys.welcome,
+        created_at=turn.now,
+        expires_at=turn.now + lifetime * 1000,
+        max_uses=max_uses,
+        secret=link.secret,
+    )
+
+
+def _invite_fields(turn: Turn, group: Group, made: Invite) -> dict[str, Any]:
+    chat, me = turn.get(Chat, group.key), turn.get(Me, b"me")
+    if chat is None or me is None:
+        raise StateError("no_name", "Choose a name first.")
+    preview = invite.Preview(
+        group_id=group.group_id,
+        mls_id=group.mls_id,
+        group_name=chat.name,
+        inviter_name=me.name,
+        inviter_key=turn.backend.identity_key,
+        expires_at=made.expires_at,
+    )
+    expires = datetime.fromtimestamp(made.expires_at / 1000, UTC)
+    return {
+        "invite_id": made.invite_id,
+        "group_id": group.group_id,
+        "preview": preview.seal(turn.mls, made.preview_key, made.invite_id),
+        "expires_at": expires.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "max_uses": made.max_uses,
+        "approval": False,
+    }
+
+
+def _called(turn: Turn, row: Outgoing, status: int, body: dict[str, Any]) -> None:
+    """The final answer to a call of a group's lane."""
+    turn.delete(row)
+    group = lines.need(turn, row.group_id)
+    if row.function == "group_leave":
+        group = lines.notice(turn, group.with_(state="left", why="left_self"), "left_self")
+        lines.save(turn, group)
+    elif status >= 400:  # noqa: PLR2004
+        sentence = str(body.get("message") or f"The service answered {status}.")
+        turn.show("problem", code=str(body.get("code", "refused")), sentence=sentence)

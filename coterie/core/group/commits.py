@@ -1,0 +1,141 @@
+"""Commits: what is wanted becomes one pending commit, posted with its exact bytes, merged only when it comes back.
+
+What is wanted is state (removals, leavers, verified joins), so an intent whose commit lost is built again from what
+still holds, and otherwise forgotten.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from coterie.core import invite as invites
+from coterie.core.group import lines
+from coterie.core.records import Group, Invite, Outgoing
+from coterie.core.state import Turn
+from coterie_wire import CommitData
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Newcomer:
+    """A join whose tag this device verified and whose claim it holds."""
+
+    join_id: str
+    invite_id: bytes
+    group_id: str
+    device_id: str
+    identity: str
+    signature_key: bytes
+    key_package: bytes
+    name: str
+
+
+def pending_row(turn: Turn, group: Group) -> Outgoing | None:
+    """The commit in the outbox, or None."""
+    return next((row for row in turn.rows(Outgoing, group.key) if row.kind == "commit"), None)
+
+
+def advance(turn: Turn, group: Group, newcomers: list[Newcomer]) -> bool:
+    """Build the commit that carries out all that is wanted now; False when nothing is, or a commit is pending."""
+    if turn.backend.read_only or group.state != "active" or group.why or pending_row(turn, group):
+        return False
+    newcomers = [one for one in newcomers if _still_invited(turn, one)]
+    removals = _wanted_removals(turn, group)
+    leaving = {identity for identity, *_ in group.leavers if identity in {leaf.identity for leaf in removals}}
+    replaced = _replaced(turn, group, newcomers)
+    if not (newcomers or removals):
+        return False
+    added = sorted({one.device_id for one in newcomers})
+    data = CommitData(
+        added=tuple(added),
+        removed=tuple(sorted({leaf.device_id for leaf in (*removals, *replaced)} - set(added))),
+        end_invites=any(leaf.identity not in leaving for leaf in removals),
+        invites=tuple({one.invite_id for one in newcomers}),
+    )
+    _build(turn, group, newcomers, sorted({leaf.index for leaf in (*removals, *replaced)}), data)
+    return True
+
+
+def _still_invited(turn: Turn, newcomer: Newcomer) -> bool:
+    invite = turn.get(Invite, newcomer.invite_id)
+    return invite is not None and invite.group_id == newcomer.group_id and invite.alive(turn.now)
+
+
+def _wanted_removals(turn: Turn, group: Group) -> list[Any]:
+    due = {(identity, index, bytes(key)) for identity, index, key, at in group.leavers if at <= turn.now}
+    own = lines.own_identity(turn)
+    return [
+        leaf
+        for leaf in turn.backend.members(group.mls_id)
+        if leaf.identity != own
+        and (leaf.identity in group.removals or (leaf.identity, leaf.index, leaf.encryption_key) in due)
+    ]
+
+
+def _replaced(turn: Turn, group: Group, newcomers: list[Newcomer]) -> list[Any]:
+    """Older leaves of the newcomers: one device never stands in a group twice."""
+    identities = {one.identity for one in newcomers}
+    keys = {one.signature_key for one in newcomers}
+    return [
+        leaf
+        for leaf in turn.backend.members(group.mls_id)
+        if leaf.identity in identities or leaf.signature_key in keys
+    ]
+
+
+def _build(turn: Turn, group: Group, newcomers: list[Newcomer], remove: list[int], data: CommitData) -> None:
+    built = turn.backend.commit(
+        group.mls_id,
+        add=[one.key_package for one in newcomers],
+        remove=remove,
+        authenticated_data=data.encode(),
+    )
+    welcome = built.welcome or b""
+    group = group.with_(counter=group.counter + 1, next_order=group.next_order + 1)
+    row = Outgoing(
+        lane=group.key,
+        order=group.next_order - 1,
+        kind="commit",
+        function="invite_complete" if newcomers else "send_commit",
+        message_id=lines.new_id(turn),
+        group_id=group.group_id,
+        epoch=group.epoch,
+        counter=group.counter,
+        mls_bytes=built.commit,
+        at=turn.now,
+        fields={
+            "group_info": built.group_info,
+            "welcome": welcome,
+            "added": list(data.added),
+            "removed": list(data.removed),
+            "end_invites": data.end_invites,
+            "joins": [[one.join_id, _tag(turn, one, welcome)] for one in newcomers],
+            "names": {one.identity: one.name for one in newcomers},
+        },
+    )
+    turn.put(row)
+    turn.put(group)
+    lines.drain(turn, group)
+
+
+def _tag(turn: Turn, newcomer: Newcomer, welcome: bytes) -> bytes:
+    invite = turn.get(Invite, newcomer.invite_id)
+    if invite is None:  # `_still_invited` has just seen it
+        raise LookupError(newcomer.invite_id.hex())
+    return invites.welcome_tag(invite.welcome_key, newcomer.join_id, newcomer.key_package, welcome)
+
+
+def taken(turn: Turn, row: Outgoing, answer: dict[str, Any]) -> None:
+    """The service took the commit. It is merged when it comes back, never on the answer alone."""
+    turn.put(row.with_(accepted_seq=answer["seq"]))
+
+
+def given_up(turn: Turn, row: Outgoing) -> None:
+    """The service refused the commit for good: it is discarded, and known should it be delivered after all."""
+    group = lines.need(turn, row.group_id)
+    if turn.backend.has_pending_commit(group.mls_id):
+        turn.backend.discard_pending(group.mls_id)
+    turn.delete(row)
+    digest = hashlib.sha256(row.mls_bytes).digest()
+    turn.put(group.with_(dropped=[*group.dropped, [row.epoch, digest]], removals=[]))

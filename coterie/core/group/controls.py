@@ -1,0 +1,137 @@
+"""Control messages: what members' devices tell each other inside the encryption (profiles, invites, leaving)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from coterie.core.group import lines, outbox
+from coterie.core.mls import Member
+from coterie.core.records import Chat, Group, Invite, Profile, group_key
+from coterie.core.state import Turn
+
+HANDOVER_WITHIN = 60_000
+"""How long a newcomer waits for the live invites before asking, in milliseconds."""
+LEAVE_STEP = 3_000
+"""How long the next leaf waits for the one before it to remove somebody who left, in milliseconds."""
+MAX_INVITES = 100
+KEY_SIZE = 32
+
+
+def take(turn: Turn, group: Group, sender: Member, body: dict[str, Any]) -> Group:
+    """Act on a control message; unknown types are of a newer version and change nothing."""
+    match body:
+        case {"type": "profile", "name": name}:
+            lines.learn_name(turn, group, sender.identity, name, hearsay=False)
+        case {"type": "invite", "invite": dict(invite)}:
+            _learn_invite(turn, group, invite)
+        case {"type": "invite_end", "id": bytes(invite_id)}:
+            _end_invite(turn, group, invite_id)
+        case {"type": "leave"}:
+            return _leaving(turn, group, sender)
+        case {"type": "handover", "invites": list(invites), "profiles": dict(profiles)}:
+            return _handed_over(turn, group, invites, profiles)
+        case {"type": "ask"}:
+            return _asked(turn, group, sender)
+    return group
+
+
+def invite_body(invite: Invite) -> dict[str, Any]:
+    """An invite as members tell it to each other: the keys, never the link's secret."""
+    return {
+        "id": invite.invite_id,
+        "keys": [invite.preview_key, invite.tag_key, invite.welcome_key],
+        "created": invite.created_at,
+        "expires": invite.expires_at,
+        "uses": invite.uses,
+        "max": invite.max_uses,
+    }
+
+
+def _learn_invite(turn: Turn, group: Group, body: dict[str, Any]) -> None:
+    match body:
+        case {
+            "id": bytes(invite_id),
+            "keys": [bytes(preview), bytes(tag), bytes(welcome)],
+            "created": int(created),
+            "expires": int(expires),
+            "uses": int(uses),
+            "max": int(most),
+        } if len(invite_id) == 16 and {len(preview), len(tag), len(welcome)} == {KEY_SIZE}:  # noqa: PLR2004
+            if turn.get(Invite, invite_id) is None and len(_invites(turn, group)) < MAX_INVITES:
+                turn.put(
+                    Invite(
+                        invite_id=invite_id,
+                        group_id=group.group_id,
+                        preview_key=preview,
+                        tag_key=tag,
+                        welcome_key=welcome,
+                        created_at=created,
+                        expires_at=expires,
+                        uses=uses,
+                        max_uses=most,
+                    )
+                )
+
+
+def _invites(turn: Turn, group: Group) -> list[Invite]:
+    return [
+        invite for invite in turn.rows(Invite) if invite.group_id == group.group_id and invite.alive(turn.now)
+    ]
+
+
+def _end_invite(turn: Turn, group: Group, invite_id: bytes) -> None:
+    invite = turn.get(Invite, invite_id)
+    if invite and invite.group_id == group.group_id:
+        turn.put(invite.with_(ended=True))
+
+
+def _leaving(turn: Turn, group: Group, sender: Member) -> Group:
+    """Somebody asked to leave: the lowest leaf removes them at once, the others after it had its time."""
+    ranks = sorted(leaf.index for leaf in turn.backend.members(group.mls_id) if leaf.index != sender.index)
+    rank = ranks.index(turn.backend.own_leaf(group.mls_id).index)
+    others = [leaver for leaver in group.leavers if leaver[0] != sender.identity]
+    due = turn.now + rank * LEAVE_STEP
+    group = group.with_(leavers=[*others, [sender.identity, sender.index, sender.encryption_key, due]])
+    turn.put(group)
+    return group
+
+
+def hand_over(turn: Turn, group: Group) -> Group:
+    """Tell newcomers the live invites, and what everybody is called."""
+    profiles = {one.identity: one.name for one in turn.rows(Profile, group_key(group.group_id))}
+    chat = turn.get(Chat, group.key)
+    body = {
+        "type": "handover",
+        "name": chat.name if chat else "",
+        "invites": [invite_body(invite) for invite in _invites(turn, group)],
+        "profiles": profiles,
+    }
+    return outbox.send_control(turn, group, body)
+
+
+def _handed_over(turn: Turn, group: Group, invites: list[Any], profiles: dict[Any, Any]) -> Group:
+    for invite in invites[:MAX_INVITES]:
+        if isinstance(invite, dict):
+            _learn_invite(turn, group, invite)
+    present = {leaf.identity for leaf in turn.backend.members(group.mls_id)}
+    for identity, name in profiles.items():
+        if identity in present:
+            lines.learn_name(turn, group, identity, name, hearsay=True)
+    group = lines.need(turn, group.group_id).with_(handover_by=0)
+    turn.put(group)
+    return group
+
+
+def ask_if_due(turn: Turn, group: Group) -> Group:
+    """A newcomer that nobody told the live invites asks for them, once."""
+    if not group.handover_by or turn.now < group.handover_by or not group.can_send:
+        return group
+    return outbox.send_control(turn, group.with_(handover_by=0), {"type": "ask"})
+
+
+def _asked(turn: Turn, group: Group, sender: Member) -> Group:
+    """The lowest leaf other than the asker answers."""
+    lowest = min(leaf.index for leaf in turn.backend.members(group.mls_id) if leaf.index != sender.index)
+    if turn.backend.own_leaf(group.mls_id).index == lowest and group.can_send and not turn.backend.read_only:
+        return hand_over(turn, group)
+    return group

@@ -1,0 +1,252 @@
+"""What comes in: one path opens every envelope, each once, in the group's order.
+
+Whatever an envelope turns out to be, the cursor moves past it in the same transaction as the ratchet and the line, so
+nothing is opened twice and a poison message never blocks those behind it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from coterie.core import content as contents
+from coterie.core import views
+from coterie.core.effects import Acknowledge, CatchUp
+from coterie.core.group import commits, controls, lines, outbox
+from coterie.core.mls import Member
+from coterie.core.records import Group, Invite, Outgoing, Sent, group_key
+from coterie.core.state import Turn
+from coterie.errors import ContentError
+from coterie_wire import CommitData, ContentType, Envelope, WireError, parse_header, uuid_bytes
+
+CAUSE = {"wrong_group": "wrong_group", "stale": "replayed", "too_early": "too_early"}
+"""A binding's error code, and the line that it makes; any other is `unreadable`."""
+
+
+def receive(turn: Turn, envelope: Envelope, *, paged: bool) -> None:
+    """Take one envelope. `paged`: it came in a page that has all there is, so a gap before it is a gap."""
+    group = turn.get(Group, group_key(envelope.group_id))
+    if group is None or group.state in ("removed", "left"):
+        return
+    if envelope.seq <= group.cursor:
+        turn.do(Acknowledge(group.group_id, group.cursor))
+        return
+    missing = envelope.seq - group.cursor - 1
+    if missing and not paged:
+        turn.do(CatchUp(group.group_id))
+        return
+    if missing:
+        group = lines.notice(turn, group, "gap", [str(missing)])
+    group = group.with_(cursor=envelope.seq, index=0, updated_at=turn.now)
+    turn.put(group)
+    if group.state == "active":
+        group = _open(turn, group, envelope)
+    lines.save(turn, group)
+    turn.do(Acknowledge(group.group_id, envelope.seq))
+
+
+def at(envelope: Envelope) -> int:
+    """The service's time of an envelope, in milliseconds since 1970."""
+    return int(datetime.fromisoformat(envelope.server_time).timestamp() * 1000)
+
+
+def _open(turn: Turn, group: Group, envelope: Envelope) -> Group:
+    if envelope.mls_bytes is None:
+        return lines.notice(turn, group, "expired", at=at(envelope))
+    if not envelope.intact:
+        return lines.notice(turn, group, "tampered", at=at(envelope))
+    own = _own_row(turn, group, envelope)
+    if own:
+        return _own_back(turn, group, envelope, own)
+    sent = turn.get(Sent, uuid_bytes(envelope.message_id))
+    if sent and sent.hash == envelope.hash:
+        turn.delete(sent)
+        return group
+    return _process(turn, group, envelope, envelope.mls_bytes)
+
+
+def _own_row(turn: Turn, group: Group, envelope: Envelope) -> Outgoing | None:
+    """The outbox row whose bytes came back, whatever the envelope says of its sender."""
+    for row in turn.rows(Outgoing, group.key):
+        if row.mls_bytes and row.mls_bytes == envelope.mls_bytes:
+            return row
+    return None
+
+
+def _own_back(turn: Turn, group: Group, envelope: Envelope, row: Outgoing) -> Group:
+    if row.kind == "message":
+        return outbox.settle(turn, group, row, envelope.seq)
+    if row.epoch != group.epoch:  # of an epoch that is over: its commit cannot be pending any more
+        return lines.notice(turn, group, "replayed", at=at(envelope))
+    merged = turn.backend.merge_pending(group.mls_id)
+    turn.delete(row)
+    group = _after_commit(turn, group, envelope, merged)
+    for identity, name in row.fields["names"].items():
+        lines.learn_name(turn, group, identity, name, hearsay=True)
+    return controls.hand_over(turn, group) if merged.added else group
+
+
+def _process(turn: Turn, group: Group, envelope: Envelope, data: bytes) -> Group:
+    try:
+        opened = turn.backend.process(group.mls_id, data)
+    except turn.mls.MlsError as error:
+        return _failed(turn, group, envelope, data, getattr(error, "code", ""))
+    if isinstance(opened, turn.mls.Application):
+        return _application(turn, group, envelope, opened)
+    if isinstance(opened, turn.mls.Merged):
+        return _after_commit(turn, group, envelope, opened)
+    if opened.content_type == ContentType.COMMIT:
+        return _unknown_own_commit(turn, group, envelope)
+    return lines.notice(
+        turn, group, "own_unknown" if turn.backend.read_only else "forged_own", at=at(envelope)
+    )
+
+
+def _failed(turn: Turn, group: Group, envelope: Envelope, data: bytes, code: str) -> Group:
+    """A message that MLS refuses: a line with its cause; a commit that cannot be accepted breaks the group."""
+    cause = CAUSE.get(code, "unreadable")
+    if cause == "unreadable" and _is_commit(data):
+        return _broken(turn, group, "bad_commit", [_hinted_sender(turn, group, envelope)])
+    return lines.notice(turn, group, cause, at=at(envelope))
+
+
+def _is_commit(data: bytes) -> bool:
+    try:
+        return parse_header(data).content_type == ContentType.COMMIT
+    except WireError:
+        return False
+
+
+def _hinted_sender(turn: Turn, group: Group, envelope: Envelope) -> str:
+    for leaf in turn.backend.members(group.mls_id):
+        if leaf.device_id == envelope.sender_device:
+            return str(leaf.identity)
+    return f"the device {envelope.sender_device}"
+
+
+def _unknown_own_commit(turn: Turn, group: Group, envelope: Envelope) -> Group:
+    known = [bytes(digest) for _, digest in group.dropped]
+    return _broken(turn, group, "refused_commit" if envelope.hash in known else "unknown_own_commit", [])
+
+
+def _broken(turn: Turn, group: Group, code: str, about: list[str]) -> Group:
+    """No further message of this group can be read; what was read stays."""
+    group = lines.notice(turn, group, code, about)
+    return group.with_(state="broken", why="broken")
+
+
+def _application(turn: Turn, group: Group, envelope: Envelope, opened: Any) -> Group:
+    sender: Member = opened.sender
+    try:
+        content = contents.decode(opened.data)
+    except ContentError:
+        return lines.notice(turn, group, "bad_content", at=at(envelope))
+    if not lines.first_time(turn, group, sender.identity, content.id, envelope.seq):
+        return group
+    if content.authenticator and content.authenticator != group.epoch_authenticator[:16]:
+        group = lines.notice(turn, group, "fork", [sender.identity])
+    if content.control is not None:
+        return controls.take(turn, group, sender, content.control)
+    line = lines.text_line(
+        turn,
+        group,
+        seq=envelope.seq,
+        index=group.index,
+        sender=sender.identity,
+        at=at(envelope),
+        content=opened.data,
+    )
+    return lines.add(turn, group.with_(unread=group.unread + 1), line)
+
+
+def _after_commit(turn: Turn, group: Group, envelope: Envelope, merged: Any) -> Group:
+    """The group is in a new epoch: its row, its lines, what the commit ended."""
+    before = {identity: (index, bytes(key)) for identity, index, key, _ in group.leavers}
+    turn_row = commits.pending_row(turn, group)
+    if turn_row:  # merging another's commit dropped our own; what it was for is looked at again
+        turn.delete(turn_row)
+    group = _new_epoch(turn, group, merged)
+    group = _membership_lines(turn, group, envelope, merged, before)
+    group = _roster(turn, group, merged)
+    if merged.self_removed:
+        return _out(turn, group)
+    turn.show("members", group_id=group.group_id, members=views.members(turn, group))
+    lines.drain(turn, group)
+    return group
+
+
+def _new_epoch(turn: Turn, group: Group, merged: Any) -> Group:
+    gone = {leaf.identity for leaf in merged.removed} - {leaf.identity for leaf in merged.added}
+    group = group.with_(
+        epoch=merged.epoch,
+        counter=0,
+        removals=[identity for identity in group.removals if identity not in gone],
+        leavers=[leaver for leaver in group.leavers if leaver[0] not in gone],
+        dropped=[entry for entry in group.dropped if entry[0] >= merged.epoch],
+    )
+    if not merged.self_removed:
+        group = group.with_(
+            tree_hash=turn.backend.tree_hash(group.mls_id),
+            epoch_authenticator=turn.backend.epoch_authenticator(group.mls_id),
+        )
+    turn.put(group)
+    return group
+
+
+def _membership_lines(
+    turn: Turn, group: Group, envelope: Envelope, merged: Any, leavers: dict[str, tuple[int, bytes]]
+) -> Group:
+    committer, time = merged.committer.identity, at(envelope)
+    added = {leaf.identity for leaf in merged.added}
+    if merged.external:
+        return lines.notice(turn, group, "rejoined", [committer], at=time)
+    for leaf in merged.removed:
+        if leaf.identity in added:
+            continue  # an older leaf of someone who is added anew
+        if leavers.get(leaf.identity) == (leaf.index, leaf.encryption_key):
+            group = lines.notice(turn, group, "left", [leaf.identity], at=time)
+        elif leaf.identity == lines.own_identity(turn):
+            group = lines.notice(turn, group, "removed_self", [committer], at=time)
+        else:
+            allowed = committer == views.owner(turn, group)
+            code = "removed" if allowed else "role_breach"
+            about = [leaf.identity, committer] if allowed else [committer, leaf.identity]
+            group = lines.notice(turn, group, code, about, at=time)
+    for leaf in merged.added:
+        group = lines.notice(turn, group, "joined", [leaf.identity, committer], at=time)
+    return group
+
+
+def _roster(turn: Turn, group: Group, merged: Any) -> Group:
+    """Compare what the commit told the service with what it did, and end what it ended."""
+    try:
+        data = CommitData.parse(merged.authenticated_data) if merged.authenticated_data else CommitData()
+    except WireError:
+        return lines.notice(turn, group, "wrong_roster", [merged.committer.identity])
+    added = {leaf.device_id for leaf in merged.added}
+    removed = {leaf.device_id for leaf in merged.removed} - added
+    if not merged.external and (set(data.added), set(data.removed)) != (added, removed):
+        group = lines.notice(turn, group, "wrong_roster", [merged.committer.identity])
+    for invite in turn.rows(Invite):
+        if invite.group_id != group.group_id:
+            continue
+        if data.end_invites:
+            turn.put(invite.with_(ended=True))
+        elif invite.invite_id in data.invites:
+            share = len(added) if len(data.invites) == 1 else 1
+            turn.put(invite.with_(uses=invite.uses + share))
+    return group
+
+
+def _out(turn: Turn, group: Group) -> Group:
+    """This device was removed: nothing more is sent, and what waited is said not to have gone."""
+    group = group.with_(state="removed", why="not_a_member")
+    turn.put(group)
+    for row in turn.rows(Outgoing, group.key):
+        if row.kind == "message":
+            outbox.refused(turn, row, "not_a_member", "you are not a member any more.")
+        else:
+            turn.delete(row)
+    group = lines.need(turn, group.group_id)
+    turn.show("members", group_id=group.group_id, members=[])
+    return group

@@ -1,0 +1,143 @@
+"""Lines of a conversation, and the small things that every part of a group needs."""
+
+from __future__ import annotations
+
+import hashlib
+from uuid import UUID
+
+from coterie.core import content as contents
+from coterie.core import views
+from coterie.core.effects import Drain
+from coterie.core.mls import Member
+from coterie.core.records import Group, Line, Profile, Seen, group_key
+from coterie.core.state import Turn
+from coterie.errors import StateError
+
+
+def new_id(turn: Turn) -> str:
+    """A random UUID (version 4)."""
+    return str(UUID(bytes=turn.mls.random_bytes(16), version=4))
+
+
+def need(turn: Turn, group_id: str) -> Group:
+    """The group. Raises `StateError` (`no_group`)."""
+    group = turn.get(Group, group_key(group_id))
+    if group is None:
+        raise StateError("no_group", "There is no such group on this device.")
+    return group
+
+
+def need_sending(turn: Turn, group_id: str) -> Group:
+    """The group, if this device may send in it. Raises `StateError` with the cause."""
+    group = need(turn, group_id)
+    if turn.backend.read_only:
+        raise StateError("read_only", views.sentence("imported", []))
+    if not group.can_send:
+        code = group.why or group.state
+        raise StateError(code, views.sentence(code, []))
+    return group
+
+
+def own_identity(turn: Turn) -> str:
+    """`user_id#device_id` of this device."""
+    return f"{turn.backend.user_id}#{turn.backend.device_id}"
+
+
+def member(turn: Turn, group: Group, identity: str) -> Member | None:
+    """The leaf of an identity, or None."""
+    found: list[Member] = [leaf for leaf in turn.backend.members(group.mls_id) if leaf.identity == identity]
+    return found[0] if found else None
+
+
+def save(turn: Turn, group: Group) -> Group:
+    """Put the group and show it."""
+    turn.put(group)
+    turn.show("group", group=views.group(turn, group))
+    return group
+
+
+def notice(
+    turn: Turn, group: Group, code: str, about: list[str] | None = None, *, at: int | None = None
+) -> Group:
+    """Add a line that says what happened, behind the last line of the group's present seq."""
+    line = Line(
+        id=new_id(turn),
+        rev=1,
+        modified_at=turn.now,
+        group_id=group.group_id,
+        seq=group.cursor,
+        index=group.index,
+        sender="",
+        at=at or turn.now,
+        notice=code,
+        about=about or [],
+    )
+    return add(turn, group, line)
+
+
+def add(turn: Turn, group: Group, line: Line) -> Group:
+    """Save and show a line; the group knows what its last one says."""
+    view = views.line(turn, line)
+    turn.put(line)
+    turn.show("line", group_id=group.group_id, line=view)
+    index = group.index + 1 if line.seq == group.cursor else group.index
+    group = group.with_(index=index, last_text=view["text"][:200], last_at=line.at)
+    turn.put(group)
+    return group
+
+
+def text_line(
+    turn: Turn, group: Group, *, seq: int, index: int, sender: str, at: int, content: bytes
+) -> Line:
+    """A line of text, not yet saved."""
+    return Line(
+        id=new_id(turn),
+        rev=1,
+        modified_at=turn.now,
+        group_id=group.group_id,
+        seq=seq,
+        index=index,
+        sender=sender,
+        at=at,
+        content=content,
+    )
+
+
+def first_time(turn: Turn, group: Group, sender: str, content_id: bytes, seq: int) -> bool:
+    """Whether this content of this sender is new; remembers it."""
+    digest = hashlib.sha256(group.key + sender.encode() + content_id).digest()[:16]
+    if turn.get(Seen, group.key + digest):
+        return False
+    turn.put(Seen(group_id=group.group_id, seq=seq, digest=digest))
+    return True
+
+
+def learn_name(turn: Turn, group: Group, identity: str, name: object, *, hearsay: bool) -> None:
+    """Keep how a member calls themselves; what others say of them never replaces their own word."""
+    clean = contents.received_name(name)
+    old = turn.get(Profile, group.key + identity.encode())
+    if clean is None or (old and (old.name, old.hearsay) == (clean, hearsay)):
+        return
+    if old and hearsay:
+        return
+    if old:
+        turn.put(old.changed(turn.now, name=clean, hearsay=hearsay))
+    else:
+        profile = Profile(
+            id=new_id(turn),
+            rev=1,
+            modified_at=turn.now,
+            group_id=group.group_id,
+            identity=identity,
+            name=clean,
+            hearsay=hearsay,
+        )
+        turn.put(profile)
+    if not old or old.name != clean:
+        turn.show("members", group_id=group.group_id, members=views.members(turn, group))
+        turn.show("refresh", group_id=group.group_id)
+
+
+def drain(turn: Turn, group: Group) -> None:
+    """Wake the group's lane."""
+    turn.do(Drain(group.key))

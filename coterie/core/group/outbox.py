@@ -1,0 +1,195 @@
+"""What a group posts: exact bytes in rows, one in flight, in order; and what its answers mean (design: save, then act).
+
+A row leaves the outbox when the service took it, when its envelope came back, or when it was refused for good.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from coterie.core import content as contents
+from coterie.core import views
+from coterie.core.effects import CatchUp
+from coterie.core.group import lines
+from coterie.core.records import Group, Me, Outgoing, Sent
+from coterie.core.state import Turn
+
+RETRY = frozenset({401, 408, 425, 429})
+"""Client errors after which the same bytes are posted again; so are all of 5xx."""
+
+
+def send_text(turn: Turn, group_id: str, text: str) -> dict[str, Any]:
+    """A line of text, encrypted and in the outbox; its view. Raises `LocalError`."""
+    group = lines.need_sending(turn, group_id)
+    body = contents.encode_text(text, salt=turn.mls.random_bytes(16), authenticator=group.epoch_authenticator)
+    group = send(turn, group, body)
+    row = turn.rows(Outgoing, group.key)[-1]
+    view = views.pending(turn, row)
+    turn.show("line", group_id=group_id, line=view)
+    lines.save(turn, group.with_(last_text=text[:200], last_at=turn.now))
+    return view
+
+
+def send_control(turn: Turn, group: Group, body: dict[str, Any]) -> Group:
+    """A control message to all members."""
+    salt = turn.mls.random_bytes(16)
+    return send(
+        turn, group, contents.encode_control(body, salt=salt, authenticator=group.epoch_authenticator)
+    )
+
+
+def send_profile(turn: Turn, group: Group) -> Group:
+    """Tell a group the own name."""
+    me = turn.get(Me, b"me")
+    return send_control(turn, group, {"type": "profile", "name": me.name}) if me else group
+
+
+def send(turn: Turn, group: Group, content: bytes) -> Group:
+    """Encrypt content into a new row at the end of the lane."""
+    group, row = _encrypt(turn, group, content, group.next_order)
+    group = group.with_(next_order=group.next_order + 1)
+    turn.put(row)
+    turn.put(group)
+    lines.drain(turn, group)
+    return group
+
+
+def _encrypt(
+    turn: Turn, group: Group, content: bytes, order: int, at: int | None = None
+) -> tuple[Group, Outgoing]:
+    group = group.with_(counter=group.counter + 1)
+    row = Outgoing(
+        lane=group.key,
+        order=order,
+        kind="message",
+        function="send_message",
+        message_id=lines.new_id(turn),
+        group_id=group.group_id,
+        epoch=group.epoch,
+        counter=group.counter,
+        mls_bytes=turn.backend.encrypt(group.mls_id, content),
+        content=content,
+        at=at or turn.now,
+    )
+    return group, row
+
+
+def call(turn: Turn, group: Group, function: str, **fields: Any) -> Group:
+    """A call that belongs to the group, behind what already waits."""
+    row = Outgoing(
+        lane=group.key,
+        order=group.next_order,
+        kind="call",
+        function=function,
+        group_id=group.group_id,
+        fields=fields,
+    )
+    group = group.with_(next_order=group.next_order + 1)
+    turn.put(row)
+    turn.put(group)
+    lines.drain(turn, group)
+    return group
+
+
+def body(row: Outgoing) -> dict[str, Any]:
+    """The request's body, the same for every retry (docs/protocol.md)."""
+    if row.kind == "call":
+        return _hexed(row.fields)
+    common = {
+        "group_id": row.group_id,
+        "epoch": row.epoch,
+        "message_id": row.message_id,
+        "counter": row.counter,
+    }
+    if row.kind == "message":
+        return common | {"kind": "application", "mls_bytes": row.mls_bytes.hex()}
+    return common | {"commit": row.mls_bytes.hex()} | _commit_fields(row.fields)
+
+
+def _commit_fields(fields: dict[str, Any]) -> dict[str, Any]:
+    welcome = fields["welcome"]
+    posted = {
+        "group_info": fields["group_info"].hex(),
+        "welcomes": [{"device_id": device, "welcome": welcome.hex()} for device in fields["added"]],
+        "added": fields["added"],
+        "removed": fields["removed"],
+        "end_invites": fields["end_invites"],
+    }
+    if fields["joins"]:
+        posted["joins"] = [{"join_id": join_id, "welcome_tag": tag.hex()} for join_id, tag in fields["joins"]]
+    return posted
+
+
+def _hexed(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value.hex() if isinstance(value, bytes) else value for name, value in fields.items()}
+
+
+def head(turn: Turn, lane: bytes, blocked: set[bytes]) -> Outgoing | None:
+    """What to post next in a lane: its first row, unless that must wait for its envelope or a newer epoch."""
+    rows = turn.rows(Outgoing, lane)
+    group = turn.get(Group, lane)
+    if not rows or rows[0].accepted_seq or rows[0].key in blocked:
+        return None
+    if group and (group.state in ("removed", "broken") or group.why == "state_behind"):
+        return None
+    return rows[0]
+
+
+def accepted(turn: Turn, row: Outgoing, answer: dict[str, Any]) -> None:
+    """A message was taken: it has its seq, and is a line."""
+    seq = answer["seq"]
+    group = lines.need(turn, row.group_id)
+    turn.put(Sent(message_id=row.message_id, group_id=row.group_id, seq=seq, hash=_hash(row.mls_bytes)))
+    settle(turn, group, row, seq)
+
+
+def settle(turn: Turn, group: Group, row: Outgoing, seq: int) -> Group:
+    """The row becomes a line of its seq (a control message just goes)."""
+    turn.delete(row)
+    if contents.decode(row.content).text is None:
+        return group
+    at = row.at
+    line = lines.text_line(
+        turn, group, seq=seq, index=0, sender=lines.own_identity(turn), at=at, content=row.content
+    )
+    turn.put(line)
+    turn.show("line", group_id=group.group_id, line=views.line(turn, line), was=views.pending_key(row.order))
+    return group
+
+
+def refused(turn: Turn, row: Outgoing, code: str, sentence: str) -> None:
+    """A message was refused for good: a line says so, and the row is never posted again."""
+    group = lines.need(turn, row.group_id)
+    turn.delete(row)
+    if contents.decode(row.content).text is None:
+        return
+    line = lines.text_line(
+        turn,
+        group,
+        seq=group.cursor,
+        index=group.index,
+        sender=lines.own_identity(turn),
+        at=row.at,
+        content=row.content,
+    ).with_(notice="not_sent", about=[sentence or code])
+    turn.show("line_gone", group_id=group.group_id, key=views.pending_key(row.order))
+    lines.save(turn, lines.add(turn, group, line))
+
+
+def stale(turn: Turn, row: Outgoing, blocked: set[bytes]) -> None:
+    """The row's epoch is gone: encrypt anew once this device has reached the new one, never before."""
+    group = lines.need(turn, row.group_id)
+    if group.epoch <= row.epoch:
+        blocked.add(row.key)
+        turn.do(CatchUp(group.group_id))
+        return
+    blocked.discard(row.key)
+    group, fresh = _encrypt(turn, group, row.content, row.order, row.at)
+    turn.put(fresh)
+    turn.put(group)
+    lines.drain(turn, group)
+
+
+def _hash(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()

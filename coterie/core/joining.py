@@ -1,0 +1,237 @@
+"""Own joins: from a link to a group, over a wait that may outlast the page.
+
+The join is saved, with its key package, before anything is posted; the Welcome is believed only under the link's tag.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from coterie.core import content as contents
+from coterie.core import device, invite, views
+from coterie.core.effects import DEVICE_LANE, Drain
+from coterie.core.group import controls, lines, outbox
+from coterie.core.records import Chat, Group, Join, Me, Outgoing, group_key
+from coterie.core.state import Turn
+from coterie.errors import InviteError, StateError
+
+ENDED = {
+    "refused": "A member refused this request.",
+    "expired": "The invite link ended before anybody let you in.",
+    "cancelled": "You cancelled this request.",
+}
+NOT_OURS = (
+    "The service handed over a group that does not come from this link. It was refused; nothing was joined."
+)
+
+
+def set_name(turn: Turn, name: str) -> Me:
+    """Keep the own name. Raises `LocalError` (`bad_name`)."""
+    clean, old = contents.clean_name(name), turn.get(Me, b"me")
+    me = (
+        old.changed(turn.now, name=clean)
+        if old
+        else Me(id=lines.new_id(turn), rev=1, modified_at=turn.now, name=clean)
+    )
+    turn.put(me)
+    return me
+
+
+def known(turn: Turn, link: invite.Link) -> dict[str, Any] | None:
+    """What this device already knows of a link: a join that waits."""
+    for join in turn.rows(Join):
+        if join.invite_id == link.invite_id and join.state == "waiting":
+            return {"kind": "waiting", "join_id": join.join_id}
+    return None
+
+
+def start(turn: Turn, link: invite.Link, preview: invite.Preview, name: str) -> dict[str, Any]:
+    """Ask to join. Raises `StateError` (`already_member`, `read_only`)."""
+    if turn.backend.read_only:
+        raise StateError("read_only", views.sentence("imported", []))
+    group = turn.get(Group, group_key(preview.group_id))
+    if group and group.state == "active":
+        raise StateError("already_member", "You are in this group already.")
+    me = set_name(turn, name)
+    keys = invite.Keys.derive(turn.mls, link.invite_id, link.secret)
+    package = turn.backend.create_key_package()
+    hello = invite.seal_hello(turn.mls, keys.preview, link.invite_id, package.bytes, me.name)
+    join = Join(
+        join_id=lines.new_id(turn),
+        invite_id=link.invite_id,
+        secret=link.secret,
+        key_package=package.bytes,
+        key_package_ref=package.ref,
+        group_id=preview.group_id,
+        mls_id=preview.mls_id,
+        group_name=preview.group_name,
+        inviter_name=preview.inviter_name,
+        inviter_key=preview.inviter_key,
+        created_at=turn.now,
+    )
+    turn.put(join)
+    tag = invite.join_tag(keys.tag, link.invite_id, package.bytes, hello)
+    fields = {
+        "join_id": join.join_id,
+        "invite_id": link.invite_id,
+        "kp_hex": package.bytes,
+        "tag": tag,
+        "hello": hello,
+    }
+    _post(turn, "invite_join", fields)
+    turn.show("join", join=views.join(join))
+    return views.join(join)
+
+
+def _post(turn: Turn, function: str, fields: dict[str, Any]) -> None:
+    waiting = turn.rows(Outgoing, DEVICE_LANE)
+    order = waiting[-1].order + 1 if waiting else 0
+    turn.put(Outgoing(lane=DEVICE_LANE, order=order, kind="call", function=function, fields=fields))
+    turn.do(Drain(DEVICE_LANE))
+
+
+def cancel(turn: Turn, join_id: str) -> None:
+    """Take the request back; the key package stays until the service confirms that nobody used it."""
+    join = _need(turn, join_id)
+    if join.state != "waiting":
+        return
+    for row in turn.rows(Outgoing, DEVICE_LANE):
+        if row.function == "invite_join" and row.fields["join_id"] == join_id:
+            turn.delete(row)
+    _end(turn, join, "cancelled", ENDED["cancelled"])
+    _post(turn, "invite_cancel", {"join_id": join_id})
+
+
+def dismiss(turn: Turn, join_id: str) -> None:
+    """Forget a join that has ended."""
+    join = _need(turn, join_id)
+    if join.state == "waiting":
+        raise StateError("still_waiting", "This request still waits; cancel it first.")
+    turn.delete(join)
+    turn.backend.delete_key_package(join.key_package_ref)
+    turn.show("join_gone", join_id=join_id)
+
+
+def _need(turn: Turn, join_id: str) -> Join:
+    join = turn.get(Join, UUID(join_id).bytes)
+    if join is None:
+        raise StateError("no_join", "There is no such request on this device.")
+    return join
+
+
+def _end(turn: Turn, join: Join, state: str, why: str) -> None:
+    ended = join.with_(state=state, why=why)
+    turn.put(ended)
+    turn.show("join", join=views.join(ended))
+
+
+def answered(turn: Turn, row: Outgoing, status: int, body: dict[str, Any]) -> None:
+    """The service's final word on `invite_join` or `invite_cancel`."""
+    turn.delete(row)
+    join = turn.get(Join, UUID(row.fields["join_id"]).bytes)
+    if join is None:
+        return
+    if row.function == "invite_cancel":
+        if body.get("code") == "already_completed":  # somebody was faster: the Welcome is there
+            waiting = join.with_(state="waiting", why="")
+            turn.put(waiting)
+            turn.show("join", join=views.join(waiting))
+        else:
+            turn.backend.delete_key_package(join.key_package_ref)
+    elif status >= 400:  # noqa: PLR2004
+        why = str(body.get("message") or "The service refused the request.")
+        if body.get("code") == "invite_unavailable":
+            why = "This invite link does not work any more. Ask for a new one."
+        _end(turn, join, "failed", why)
+        turn.backend.delete_key_package(join.key_package_ref)
+
+
+def polled(turn: Turn, answer: dict[str, Any]) -> None:
+    """How an own join stands. Raises `InviteError` when the Welcome is not what the link promises."""
+    match answer:
+        case {"join_id": str(join_id), "status": str(status)}:
+            join = turn.get(Join, UUID(join_id).bytes)
+        case _:
+            return
+    if join is None or join.state != "waiting":
+        return
+    if status in ENDED:
+        _end(turn, join, status, ENDED[status])
+        turn.backend.delete_key_package(join.key_package_ref)
+    elif status == "welcomed":
+        _welcome(turn, join, answer)
+
+
+def fail(turn: Turn, join_id: str, error: Exception) -> None:
+    """The Welcome was refused: the join has failed, with words."""
+    join = turn.get(Join, UUID(join_id).bytes)
+    if join:
+        _end(turn, join, "failed", str(error))
+
+
+def _welcome(turn: Turn, join: Join, answer: dict[str, Any]) -> None:
+    match answer:
+        case {"welcome_hex": str(welcome_hex), "welcome_tag": str(tag_hex), "from_seq": int(from_seq)}:
+            try:
+                welcome, tag = bytes.fromhex(welcome_hex), bytes.fromhex(tag_hex)
+            except ValueError:
+                raise InviteError("bad_welcome", NOT_OURS) from None
+        case _:
+            raise InviteError("bad_welcome", NOT_OURS)
+    keys = invite.Keys.derive(turn.mls, join.invite_id, join.secret)
+    if not invite.same(tag, invite.welcome_tag(keys.welcome, join.join_id, join.key_package, welcome)):
+        raise InviteError("bad_welcome", NOT_OURS)
+    old = turn.get(Group, group_key(join.group_id))
+    if old:
+        turn.backend.delete_group(old.mls_id)
+    try:
+        joined = turn.backend.join(welcome)
+    except turn.mls.MlsError:
+        raise InviteError("bad_welcome", "What let you in could not be read. Ask for a new link.") from None
+    if joined.group_id != join.mls_id or device.group_uuid(joined.group_data) != group_key(join.group_id):
+        raise InviteError("other_group", NOT_OURS)
+    _enter(turn, join, joined, from_seq)
+
+
+def _enter(turn: Turn, join: Join, joined: Any, from_seq: int) -> None:
+    group = Group(
+        group_id=join.group_id,
+        mls_id=joined.group_id,
+        epoch=joined.epoch,
+        tree_hash=turn.backend.tree_hash(joined.group_id),
+        epoch_authenticator=turn.backend.epoch_authenticator(joined.group_id),
+        updated_at=turn.now,
+        cursor=from_seq - 1,
+        handover_by=turn.now + controls.HANDOVER_WITHIN,
+    )
+    turn.put(group)
+    _chat(turn, join)
+    me = turn.get(Me, b"me")
+    if me:
+        lines.learn_name(turn, group, lines.own_identity(turn), me.name, hearsay=False)
+    group = lines.notice(turn, group, "joined_self")
+    group = _check_inviter(turn, group, join)
+    group = outbox.call(turn, group, "group_join", group_id=group.group_id)
+    group = outbox.send_profile(turn, group)
+    turn.delete(join)
+    turn.show("join", join=views.join(join, group.group_id))
+    turn.show("join_gone", join_id=join.join_id)
+    lines.save(turn, group)
+
+
+def _chat(turn: Turn, join: Join) -> None:
+    old = turn.get(Chat, group_key(join.group_id))
+    if old:
+        turn.put(old.changed(turn.now, name=join.group_name, deleted=False))
+    else:
+        turn.put(Chat(id=join.group_id, rev=1, modified_at=turn.now, name=join.group_name))
+
+
+def _check_inviter(turn: Turn, group: Group, join: Join) -> Group:
+    """Warn before the first message when the inviter that the link names is not in the group under that key."""
+    for leaf in turn.backend.members(group.mls_id):
+        if leaf.identity_key == join.inviter_key:
+            lines.learn_name(turn, group, leaf.identity, join.inviter_name, hearsay=True)
+            return group
+    return lines.notice(turn, group, "inviter_absent", [join.inviter_name])

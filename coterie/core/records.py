@@ -1,0 +1,321 @@
+"""The rows of a device's state, apart from the binding's own: one frozen record a kind, in CBOR behind a version.
+
+A record is a CBOR array of its fields in order, so a field can be added at the end with a default and old rows still
+read. Rows of user data (`UserRow`: lines, names, settings) carry an id, a revision and a time, so that they can be
+synced one day; rows of MLS state never do, so that they never can.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from dataclasses import fields as fields_of
+from typing import Any, ClassVar, Self
+from uuid import UUID
+
+import cbor2
+
+from coterie.errors import StorageError
+
+VERSION = 1
+
+
+def group_key(group_id: str) -> bytes:
+    """A group's UUID as 16 bytes."""
+    return UUID(group_id).bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """A row: where it lies, and how it is spelled."""
+
+    TABLE: ClassVar[str]
+
+    @property
+    def key(self) -> bytes:
+        raise NotImplementedError
+
+    def encode(self) -> bytes:
+        """The row's value."""
+        return cbor2.dumps([VERSION, *(getattr(self, one.name) for one in fields_of(self))])
+
+    @classmethod
+    def decode(cls, value: bytes) -> Self:
+        """The record that `value` spells. Raises `StorageError` (`corrupt_row`)."""
+        try:
+            version, *values = cbor2.loads(value)
+            names = [one.name for one in fields_of(cls)]
+            if version == VERSION and len(values) <= len(names):
+                return cls(**dict(zip(names, values, strict=False)))
+        except (cbor2.CBORDecodeError, ValueError, TypeError):
+            pass
+        raise StorageError("corrupt_row", f"A row of the table “{cls.TABLE}” cannot be read.")
+
+    def with_(self, **changes: Any) -> Self:
+        """A copy with some fields changed."""
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserRow(Record):
+    """A row of user data: `id` is a UUID, `rev` rises with every change, `modified_at` is in milliseconds."""
+
+    id: str
+    rev: int
+    modified_at: int
+    deleted: bool = False
+
+    def changed(self, now: int, **changes: Any) -> Self:
+        """A copy with some fields changed, the next revision."""
+        return replace(self, rev=self.rev + 1, modified_at=now, **changes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Session(Record):
+    """The session at the service. Its tokens never stand in a repr."""
+
+    TABLE = "device"
+    access_token: str
+    refresh_token: str
+    expires_at: int
+    """Seconds since 1970."""
+    user_id: str
+    session_id: str
+
+    @property
+    def key(self) -> bytes:
+        return b"session"
+
+    def __repr__(self) -> str:
+        return f"Session(user_id={self.user_id!r})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Me(UserRow):
+    """This device's person, as they call themselves."""
+
+    TABLE = "device"
+    name: str
+
+    @property
+    def key(self) -> bytes:
+        return b"me"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group(Record):
+    """MLS and delivery state of one group; moves in the same transaction as its ratchets."""
+
+    TABLE = "groups"
+    group_id: str
+    mls_id: bytes
+    epoch: int
+    tree_hash: bytes
+    epoch_authenticator: bytes
+    updated_at: int
+    state: str = "active"
+    """active, left, removed, broken."""
+    why: str = ""
+    """A cause code (`views.CAUSES`) when it is not active, or does not send."""
+    cursor: int = 0
+    """The last seq that is saved."""
+    index: int = 0
+    """The next free index of a line at the cursor's seq."""
+    counter: int = 0
+    """PrivateMessages that this device framed in this epoch."""
+    next_order: int = 0
+    """The next place in the outbox."""
+    unread: int = 0
+    last_text: str = ""
+    last_at: int = 0
+    removals: list[str] = field(default_factory=list)
+    """Identities that the user wants removed."""
+    leavers: list[Any] = field(default_factory=list)
+    """[identity, leaf index, encryption key, due at (ms)] of members who asked to leave."""
+    dropped: list[Any] = field(default_factory=list)
+    """[epoch, SHA-256] of own commits that were given up."""
+    handover_by: int = 0
+    """When to ask for the live invites, if nobody handed them over; 0: they came."""
+
+    @property
+    def key(self) -> bytes:
+        return group_key(self.group_id)
+
+    @property
+    def can_send(self) -> bool:
+        return self.state == "active" and not self.why
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chat(UserRow):
+    """What the user sees of a group; `id` is the group's UUID."""
+
+    TABLE = "chats"
+    name: str
+    read_seq: int = 0
+
+    @property
+    def key(self) -> bytes:
+        return group_key(self.id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line(UserRow):
+    """A line of a conversation, in the group's order."""
+
+    TABLE = "messages"
+    group_id: str
+    seq: int
+    index: int
+    sender: str
+    """Identity (`user#device`), empty for a notice of the device's own."""
+    at: int
+    content: bytes = b""
+    """MIMI content; empty for a notice."""
+    notice: str = ""
+    """A cause code (`views.CAUSES`); empty for a text."""
+    about: list[str] = field(default_factory=list)
+    """Identities or words that the notice names."""
+
+    @property
+    def key(self) -> bytes:
+        return line_key(self.group_id, self.seq, self.index)
+
+
+def line_key(group_id: str, seq: int, index: int) -> bytes:
+    """Sorts as the lines do."""
+    return group_key(group_id) + seq.to_bytes(8, "big") + index.to_bytes(2, "big")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing(Record):
+    """Something that waits to be posted, with its exact bytes; a retry posts them again."""
+
+    TABLE = "outbox"
+    lane: bytes
+    order: int
+    kind: str
+    """message, commit, or call."""
+    function: str
+    message_id: str = ""
+    group_id: str = ""
+    epoch: int = 0
+    counter: int = 0
+    mls_bytes: bytes = b""
+    content: bytes = b""
+    """The sender's own plaintext (MIMI content) of a message."""
+    at: int = 0
+    fields: dict[str, Any] = field(default_factory=dict)
+    """The rest of the body: JSON values, and bytes, which are posted in hex."""
+    accepted_seq: int = 0
+    """A commit that the service took and that has not come back."""
+
+    @property
+    def key(self) -> bytes:
+        return self.lane + self.order.to_bytes(8, "big")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent(Record):
+    """An own message that the service took, until its echo has passed."""
+
+    TABLE = "sent"
+    message_id: str
+    group_id: str
+    seq: int
+    hash: bytes
+
+    @property
+    def key(self) -> bytes:
+        return UUID(self.message_id).bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Invite(Record):
+    """An invite that this device knows, and can complete joins of."""
+
+    TABLE = "invites"
+    invite_id: bytes
+    group_id: str
+    preview_key: bytes
+    tag_key: bytes
+    welcome_key: bytes
+    created_at: int
+    expires_at: int
+    max_uses: int
+    uses: int = 0
+    ended: bool = False
+    secret: bytes = b""
+    """Only where it was made: the link can be shown again."""
+
+    @property
+    def key(self) -> bytes:
+        return self.invite_id
+
+    def alive(self, now: int) -> bool:
+        """By this device's own clock and count (`now` in milliseconds)."""
+        return not self.ended and now < self.expires_at and self.uses < self.max_uses
+
+    def __repr__(self) -> str:
+        return f"Invite({self.invite_id.hex()})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Join(Record):
+    """An own join that waits, or has ended and was not dismissed."""
+
+    TABLE = "joins"
+    join_id: str
+    invite_id: bytes
+    secret: bytes
+    key_package: bytes
+    key_package_ref: bytes
+    group_id: str
+    mls_id: bytes
+    group_name: str
+    inviter_name: str
+    inviter_key: bytes
+    """The identity key that the link's preview names."""
+    created_at: int
+    state: str = "waiting"
+    """waiting, refused, expired, cancelled, failed; a join that succeeded is deleted."""
+    why: str = ""
+
+    @property
+    def key(self) -> bytes:
+        return UUID(self.join_id).bytes
+
+    def __repr__(self) -> str:
+        return f"Join({self.join_id}, {self.state})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile(UserRow):
+    """How a member calls themselves in a group; `hearsay` until they said it themselves."""
+
+    TABLE = "profiles"
+    group_id: str
+    identity: str
+    name: str
+    hearsay: bool = False
+
+    @property
+    def key(self) -> bytes:
+        return group_key(self.group_id) + self.identity.encode()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen(Record):
+    """Digest of (sender, content id) of a message, so that it is shown once."""
+
+    TABLE = "seen"
+    group_id: str
+    seq: int
+    digest: bytes
+
+    @property
+    def key(self) -> bytes:
+        return group_key(self.group_id) + self.digest
+
+
+IN_MEMORY: tuple[type[Record], ...] = (Group, Chat, Outgoing, Sent, Invite, Join, Profile, Seen)
+"""Kinds that the engine holds in memory; lines are only written, and read by pages. (`device` has two kinds.)"""

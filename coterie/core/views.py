@@ -1,0 +1,198 @@
+"""Records as the page sees them (docs/bridge.md), and the sentence of every cause."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from coterie.core import content as contents
+from coterie.core.mls import Member
+from coterie.core.records import Chat, Group, Invite, Join, Line, Outgoing, Profile, group_key
+from coterie.core.state import Turn
+from coterie.errors import ContentError
+
+PENDING_SEQ = 1 << 63
+"""Lines that have no seq yet sort behind all others."""
+
+CAUSES = {
+    "created": "{0} created the group.",
+    "joined_self": "You joined. Messages from before you joined can't be read.",
+    "joined": "{0} joined, added by {1}.",
+    "left": "{0} left.",
+    "removed": "{0} was removed by {1}. The invite links ended.",
+    "removed_self": "You were removed by {0}.",
+    "left_self": "You left the group.",
+    "rejoined": "{0} came back after losing their place.",
+    "inviter_absent": "Nobody in this group has the key that the link names as {0}. Be careful what you say.",
+    "wrong_roster": "{0} told the service something else than the group about who is a member.",
+    "role_breach": "{0} removed {1} without being allowed to.",
+    "bad_join": "Someone tried to join with a key that does not come from the invite link. They were not let in.",
+    "forged_own": "A message claimed to be yours and is not. It was ignored.",
+    "own_unknown": "A message of yours was sent from another copy.",
+    "fork": "{0} sees another state of this group. Compare it in person.",
+    "gap": "{0} messages were held back by the service.",
+    "expired": "A message is no longer kept by the service.",
+    "tampered": "A message was changed on the way and could not be read.",
+    "wrong_group": "The service delivered a message of another group. It was ignored.",
+    "replayed": "The service delivered an old message again. It was ignored.",
+    "too_early": "A message could not be read: something that came before it is missing.",
+    "unreadable": "A message could not be read.",
+    "bad_content": "A message could be decrypted, but is not in a form that Coterie can read.",
+    "newer_version": "This was sent by a newer version of Coterie.",
+    "bad_commit": "This group is broken: {0} made a change that cannot be accepted.",
+    "unknown_own_commit": "This group is broken: a change was made with this device's keys, by something else.",
+    "refused_commit": "This group is broken: the service refused a change of this device and delivered it later.",
+    "not_sent": "Not sent: {0}",
+    "state_behind": "This device's state is older than what it sent before, so it does not send here any more.",
+    "not_a_member": "You are not a member any more.",
+    "broken": "This group is broken.",
+    "imported": "This is a copy of another device's state. It can read, but it never sends.",
+}
+"""A notice's code, and what it says; {0}, {1} are names or words."""
+
+
+def sentence(code: str, about: list[str], name: Any = str) -> str:
+    """The sentence of a cause, with names in it."""
+    return CAUSES.get(code, "{0}").format(*[name(word) for word in about], "somebody", "somebody")
+
+
+def name_of(turn: Turn, group_id: str, identity: str) -> str | None:
+    """How a member calls themselves, or None."""
+    profile = turn.get(Profile, group_key(group_id) + identity.encode())
+    return profile.name if profile else None
+
+
+def _word(turn: Turn, group_id: str, word: str) -> str:
+    if "#" not in word:
+        return word
+    if word == _own_identity(turn):
+        return "you"
+    return name_of(turn, group_id, word) or "Someone new"
+
+
+def _own_identity(turn: Turn) -> str:
+    return f"{turn.backend.user_id}#{turn.backend.device_id}"
+
+
+def group(turn: Turn, record: Group) -> dict[str, Any]:
+    """`Group` of docs/bridge.md."""
+    chat = turn.get(Chat, record.key)
+    why = "imported" if turn.backend.read_only else record.why
+    return {
+        "group_id": record.group_id,
+        "name": chat.name if chat else "",
+        "epoch": record.epoch,
+        "state": record.state,
+        "why": sentence(why, []) if why else "",
+        "unread": record.unread,
+        "last_line": {"text": record.last_text, "at": record.last_at} if record.last_at else None,
+        "members": len(turn.backend.members(record.mls_id)) if record.state in ("active", "broken") else 0,
+        "updated_at": record.updated_at,
+        "can_send": record.can_send and not turn.backend.read_only,
+    }
+
+
+def members(turn: Turn, record: Group) -> list[dict[str, Any]]:
+    """`[Member]` of docs/bridge.md."""
+    if record.state not in ("active", "broken"):
+        return []
+    return [_member(turn, record, leaf) for leaf in turn.backend.members(record.mls_id)]
+
+
+def _member(turn: Turn, record: Group, leaf: Member) -> dict[str, Any]:
+    return {
+        "identity": leaf.identity,
+        "user_id": leaf.user_id,
+        "device_id": leaf.device_id,
+        "name": name_of(turn, record.group_id, leaf.identity),
+        "fingerprint": leaf.identity_key[:4].hex(),
+        "me": leaf.identity == _own_identity(turn),
+        "owner": leaf.identity == owner(turn, record),
+    }
+
+
+def owner(turn: Turn, record: Group) -> str:
+    """The identity that created the group, from the group data."""
+    data = contents.load(turn.backend.group_data(record.mls_id))
+    roles = data.get("roles") if isinstance(data, dict) else None
+    owners = (
+        [identity for identity, role in roles.items() if role == "owner"] if isinstance(roles, dict) else []
+    )
+    return str(owners[0]) if owners else ""
+
+
+def line(turn: Turn, record: Line) -> dict[str, Any]:
+    """`Line` of docs/bridge.md."""
+    mine = bool(record.sender) and record.sender == _own_identity(turn)
+    text, code = _text(turn, record), record.notice
+    failed = record.notice == "not_sent"
+    return {
+        "key": record.key[16:].hex(),
+        "kind": "text" if record.content and not (code and not failed) else "notice",
+        "at": record.at,
+        "sender": record.sender or None,
+        "text": text,
+        "mine": mine,
+        "state": ("failed" if failed else "sent") if mine and record.content else None,
+        "code": code or None,
+        "why": sentence(code, record.about) if failed else "",
+    }
+
+
+def _text(turn: Turn, record: Line) -> str:
+    if record.content and record.notice in ("", "not_sent"):
+        return text_of(record.content)
+    said = sentence(record.notice, record.about, lambda word: _word(turn, record.group_id, word))
+    return said[:1].upper() + said[1:]
+
+
+def text_of(content: bytes) -> str:
+    """The text of stored content; a sentence when this version does not know it."""
+    try:
+        return contents.decode(content).text or sentence("newer_version", [])
+    except ContentError as error:
+        return error.sentence
+
+
+def pending(turn: Turn, row: Outgoing) -> dict[str, Any]:
+    """`Line` of a message that waits in the outbox."""
+    return {
+        "key": pending_key(row.order),
+        "kind": "text",
+        "at": row.at,
+        "sender": _own_identity(turn),
+        "text": text_of(row.content),
+        "mine": True,
+        "state": "pending",
+        "code": None,
+        "why": "",
+    }
+
+
+def pending_key(order: int) -> str:
+    """Where a pending line stands: behind all lines with a seq."""
+    return ((PENDING_SEQ + order).to_bytes(8, "big") + bytes(2)).hex()
+
+
+def join(record: Join, group_id: str | None = None) -> dict[str, Any]:
+    """`Join` of docs/bridge.md."""
+    view = {
+        "join_id": record.join_id,
+        "group_name": record.group_name,
+        "inviter_name": record.inviter_name,
+        "state": "joined" if group_id else record.state,
+        "why": record.why,
+    }
+    return view | ({"group_id": group_id} if group_id else {})
+
+
+def invite(record: Invite, link: str | None) -> dict[str, Any]:
+    """`Invite` of docs/bridge.md."""
+    return {
+        "invite_id": record.invite_id.hex(),
+        "link": link,
+        "created_at": record.created_at,
+        "expires_at": record.expires_at,
+        "max_uses": record.max_uses,
+        "uses": record.uses,
+        "ended": record.ended,
+    }

@@ -1,0 +1,102 @@
+"""The session of this device: signing in as a guest, registering the device, tokens that stay fresh."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from coterie.core.device import session_from
+from coterie.core.effects import Step
+from coterie.core.engine import Engine
+from coterie.core.records import Session
+from coterie.errors import Refused, StateError, Unreachable
+from coterie.ports import Answer, Clock, Transport
+
+EARLY = 60
+"""Renew a token this many seconds before it ends."""
+
+Do = Callable[[Callable[[Engine, int], Step]], Awaitable[None]]
+"""Run a change of the engine and save it."""
+
+
+class Sessions:
+    """Keeps the one session; every change of it is saved before it is used."""
+
+    def __init__(
+        self, transport: Transport, clock: Clock, engine: Callable[[], Engine], do: Do, name: str
+    ) -> None:
+        self._transport = transport
+        self._clock = clock
+        self._engine = engine
+        self._do = do
+        self._device_name = name
+        self._lock = asyncio.Lock()
+
+    async def ensure(self) -> None:
+        """Be signed in and registered. Raises `Unreachable`, `Refused`, `StateError` (`read_only`)."""
+        async with self._lock:
+            if self._engine().read_only:
+                raise StateError(
+                    "read_only", "This is a copy of another device's state. It can read, but it never sends."
+                )
+            if self._engine().session is None:
+                await self._sign_in("/auth/v1/signup", {})
+            if not self._engine().registered:
+                await self._register()
+
+    async def token(self) -> str:
+        """An access token that holds for a while. Raises `Unreachable`, `Refused`, `StateError` (`no_session`)."""
+        session = self._current()
+        if session.expires_at - self._clock.now() / 1000 < EARLY:
+            return await self.renew(session.access_token)
+        return session.access_token
+
+    async def renew(self, stale: str) -> str:
+        """A token newer than `stale`. Raises `Refused` when the session is over."""
+        async with self._lock:
+            session = self._current()
+            if session.access_token != stale:
+                return session.access_token
+            body = {"refresh_token": session.refresh_token}
+            await self._sign_in("/auth/v1/token?grant_type=refresh_token", body)
+            return self._current().access_token
+
+    async def sign_out(self) -> None:
+        """End the session at the service, if it can be reached."""
+        session = self._engine().session
+        if session:
+            try:
+                await self._transport.request("POST", "/auth/v1/logout", {}, session.access_token)
+            except Unreachable:
+                return  # the state goes all the same; the service ends the session when it expires
+
+    def _current(self) -> Session:
+        session = self._engine().session
+        if session is None:
+            raise StateError("no_session", "This device is not signed in.")
+        return session
+
+    async def _sign_in(self, path: str, body: dict[str, Any]) -> None:
+        answer = await self._transport.request("POST", path, body, None)
+        session = session_from(_good(answer))
+        await self._do(lambda engine, now: engine.signed_in(session, now))
+
+    async def _register(self) -> None:
+        body = self._engine().registration(self._device_name)
+        answer = await self._transport.request(
+            "POST", "/functions/v1/device_register", body, self._current().access_token
+        )
+        registered = _good(answer)
+        await self._do(lambda engine, now: engine.bound(registered, now))
+
+
+def _good(answer: Answer) -> dict[str, Any]:
+    """The body of a good answer. Raises `Unreachable` for what may pass, `Refused` for a final no."""
+    if answer.status < 300:  # noqa: PLR2004
+        return answer.body
+    code = str(answer.body.get("code") or answer.body.get("error_code") or "refused")
+    sentence = str(answer.body.get("message") or answer.body.get("msg") or "The service refused the sign-in.")
+    if answer.status >= 500 or answer.status == 429:  # noqa: PLR2004
+        raise Unreachable(code, sentence)
+    raise Refused(code, sentence, answer.status)

@@ -1,0 +1,240 @@
+"""Keeping up with the service: the `deliver` socket, and polling where there is none. Both feed one queue."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Protocol
+
+from coterie.errors import CoterieError, Refused, Unreachable
+from coterie.ports import Answer, Clock, Socket, Transport
+from coterie_wire import Envelope, WireError
+
+log = logging.getLogger("coterie")
+
+RECONNECT = (0.2, 0.5, 1, 2, 3, 5, 5, 10)
+"""Seconds before the next try to open the socket; the last one for ever."""
+POLL_MESSAGES = (1, 1, 2, 3, 5)
+"""Seconds between polls for messages while nothing comes."""
+POLL_PENDING = 5
+POLL_JOINS = 3
+SOCKET_GRACE = 2
+"""Seconds without a socket before polling begins."""
+
+
+class Inbound(Protocol):
+    """What the sync hands over to, and asks of, the client."""
+
+    async def token(self) -> str: ...
+    async def call(self, function: str, body: dict[str, Any]) -> Answer: ...
+    def cursors(self) -> dict[str, int]: ...
+    def open_joins(self) -> list[str]: ...
+    async def take_envelope(self, envelope: Envelope, *, paged: bool) -> None: ...
+    async def take_welcome(self, answer: dict[str, Any]) -> None: ...
+    async def take_joins(self, joins: list[Any]) -> None: ...
+    def connection_changed(self, state: str) -> None: ...
+    def back_online(self) -> None: ...
+
+
+class Sync:
+    """One device's way in. `run` never ends by itself."""
+
+    def __init__(self, inbound: Inbound, transport: Transport, clock: Clock) -> None:
+        self._inbound = inbound
+        self._transport = transport
+        self._clock = clock
+        self._socket: Socket | None = None
+        self._ready = asyncio.Event()
+        self._lost = asyncio.Event()
+        self._lost.set()
+        self._catching_up: dict[str, asyncio.Task[None]] = {}
+        self.state = "offline"
+
+    async def run(self) -> None:
+        """Socket and polling side by side; polling rests while the socket works."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._keep_socket())
+            tasks.create_task(self._keep_polling())
+
+    def _state(self, state: str) -> None:
+        if state != self.state:
+            self.state = state
+            self._inbound.connection_changed(state)
+            if state != "offline":
+                self._inbound.back_online()
+
+    # -- the socket --
+
+    async def _keep_socket(self) -> None:
+        failures = 0
+        while True:
+            try:
+                await self._one_socket()
+                failures = 0
+            except Unreachable:
+                failures += 1
+            except Refused as error:
+                failures += 1
+                log.warning("the session was refused: %s", error.code)
+            finally:
+                if self._ready.is_set():
+                    failures = 0
+                self._ready.clear()
+                self._lost.set()
+                self._socket = None
+            await self._clock.sleep(RECONNECT[min(failures, len(RECONNECT) - 1)])
+
+    async def _one_socket(self) -> None:
+        token = await self._inbound.token()
+        socket = await self._transport.connect()
+        try:
+            await socket.send({"v": 1, "type": "hello", "token": token, "cursors": self._inbound.cursors()})
+            async for frame in socket.frames():
+                await self._frame(socket, frame)
+        finally:
+            await socket.close()
+
+    async def _frame(self, socket: Socket, frame: dict[str, Any]) -> None:
+        match frame:
+            case {"type": "ready"}:
+                self._socket = socket
+                self._lost.clear()
+                self._ready.set()
+                self._state("online")
+                await self._look_around()
+            case {"type": "envelope", "envelope": dict(envelope)}:
+                await self._envelope(envelope, paged=False)
+            case {"type": "welcome"}:
+                await self._inbound.take_welcome(frame)
+            case {"type": "join_waiting", "join": dict(join)}:
+                await self._inbound.take_joins([join])
+            case {"type": "removed", "group_id": str(group_id)}:
+                self.catch_up(group_id)
+            case {"type": "error"}:
+                log.info("the service closed the socket: %s", frame.get("code"))
+
+    async def acknowledge(self, group_id: str, seq: int) -> None:
+        """Tell the service what is saved; without a socket its copy just stays behind."""
+        await self._send({"v": 1, "type": "ack", "group_id": group_id, "seq": seq})
+
+    async def new_token(self, token: str) -> None:
+        """Hand the live socket a fresh token."""
+        await self._send({"v": 1, "type": "token", "token": token})
+
+    async def _send(self, frame: dict[str, Any]) -> None:
+        socket = self._socket
+        if socket is not None:
+            try:
+                await socket.send(frame)
+            except Unreachable:
+                return  # the reader sees the same, and opens another socket
+
+    async def _look_around(self) -> None:
+        """What the socket may have missed before it was there."""
+        for join_id in self._inbound.open_joins():
+            await self._poll_join(join_id)
+        if self._inbound.cursors():
+            await self._poll_pending()
+
+    # -- polling --
+
+    async def _keep_polling(self) -> None:
+        while True:
+            await self._lost.wait()
+            await self._first(self._ready.wait(), self._clock.sleep(SOCKET_GRACE))
+            if not self._ready.is_set():
+                await self._first(self._ready.wait(), self._poll())
+
+    @staticmethod
+    async def _first(*waits: Coroutine[Any, Any, object]) -> None:
+        """Until one of them ends; the others are cancelled, errors are raised."""
+        tasks = [asyncio.ensure_future(wait) for wait in waits]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _poll(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._every(self._poll_groups, POLL_MESSAGES))
+            tasks.create_task(self._every(self._poll_pending, (POLL_PENDING,)))
+            tasks.create_task(self._every(self._poll_joins, (POLL_JOINS,)))
+
+    async def _every(self, poll: Callable[[], Awaitable[bool]], pauses: tuple[float, ...]) -> None:
+        idle = 0
+        while True:
+            try:
+                news = await poll()
+                self._state("polling")
+            except Unreachable:
+                news = False
+                self._state("offline")
+            except CoterieError as error:
+                news = False
+                log.warning("a poll was refused: %s", error.code)
+            idle = 0 if news else idle + 1
+            await self._clock.sleep(pauses[min(idle, len(pauses) - 1)])
+
+    async def _poll_groups(self) -> bool:
+        cursors = self._inbound.cursors()
+        for group_id in cursors:
+            await self._pages(group_id)
+        return self._inbound.cursors() != cursors
+
+    async def _poll_pending(self) -> bool:
+        if not self._inbound.cursors():
+            return False
+        answer = await self._inbound.call("invite_pending", {})
+        joins = answer.body.get("joins")
+        if isinstance(joins, list) and joins:
+            await self._inbound.take_joins(joins)
+            return True
+        return False
+
+    async def _poll_joins(self) -> bool:
+        for join_id in self._inbound.open_joins():
+            await self._poll_join(join_id)
+        return False
+
+    async def _poll_join(self, join_id: str) -> None:
+        answer = await self._inbound.call("invite_poll", {"join_id": join_id})
+        if answer.status < 300:  # noqa: PLR2004
+            await self._inbound.take_welcome(answer.body)
+
+    # -- catching up --
+
+    def catch_up(self, group_id: str) -> None:
+        """Fetch pages of a group until there is nothing after its cursor."""
+        running = self._catching_up.get(group_id)
+        if running is None or running.done():
+            self._catching_up[group_id] = asyncio.ensure_future(self._catch_up(group_id))
+
+    async def _catch_up(self, group_id: str) -> None:
+        try:
+            await self._pages(group_id)
+        except CoterieError as error:
+            log.info("catching up waits: %s", error.code)  # the socket or the next poll brings it
+
+    async def _pages(self, group_id: str) -> None:
+        while (after := self._inbound.cursors().get(group_id)) is not None:
+            answer = await self._inbound.call("get_messages", {"group_id": group_id, "after": after})
+            envelopes = answer.body.get("envelopes")
+            if answer.status >= 300 or not isinstance(envelopes, list) or not envelopes:  # noqa: PLR2004
+                return
+            for envelope in envelopes:
+                await self._envelope(envelope, paged=True)
+            if self._inbound.cursors().get(group_id) == after:
+                return  # nothing in the page was of use
+
+    async def _envelope(self, raw: Any, *, paged: bool) -> None:
+        try:
+            envelope = Envelope.from_json(raw)
+        except WireError as error:
+            log.warning("an envelope was ill-formed: %s", error.code)
+            return
+        await self._inbound.take_envelope(envelope, paged=paged)
