@@ -1,0 +1,75 @@
+"""`coterie doctor`: what this installation and this device look like, for a look or a report of a fault."""
+
+from __future__ import annotations
+
+import platform
+import sqlite3
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from coterie import native
+from coterie.cli.screen import Screen, clean
+from coterie.cli.settings import OpenClient, Settings
+from coterie.errors import CoterieError
+
+JWKS = "/auth/v1/.well-known/jwks.json"
+"""Answered without a session, by our identity and by Supabase Auth."""
+
+
+async def doctor(settings: Settings, screen: Screen, open_client: OpenClient) -> bool:
+    """Print all findings; true when nothing is wrong."""
+    findings: list[dict[str, Any]] = []
+
+    def found(what: str, text: str, *, good: bool = True) -> None:
+        findings.append({"what": what, "text": text, "good": good})
+        screen.say(f"{'ok  ' if good else 'BAD '} {what:<8} {text}")
+
+    for package in ("coterie", "coterie-mls"):
+        found(package, _version(package), good=_version(package) != "not installed")
+    found("python", f"{platform.python_version()}, SQLite {sqlite3.sqlite_version}, {platform.platform()}")
+    found("data", str(settings.path))
+    await _look_at_service(settings, found)
+    await _look_at_device(settings, open_client, found)
+    screen.event({"event": "doctor", "findings": findings})
+    return all(finding["good"] for finding in findings)
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+async def _look_at_service(settings: Settings, found: Callable[..., None]) -> None:
+    transport = native.make_transport(settings.service_url)
+    try:
+        answer = await transport.request("GET", JWKS, None, None)
+        found("service", f"{settings.service_url} answers ({answer.status})", good=answer.status == 200)  # noqa: PLR2004
+    except CoterieError as error:
+        found("service", f"{settings.service_url}: {error.sentence}", good=False)
+    finally:
+        await transport.close()
+
+
+async def _look_at_device(settings: Settings, open_client: OpenClient, found: Callable[..., None]) -> None:
+    """Looks only at a device that exists: to look must not sign in."""
+    if not settings.path.exists():
+        found("device", "none yet: it is made with the first group or join")
+        return
+    try:
+        client = await open_client(settings.service_url, settings.path, lambda _: None)
+        try:
+            snapshot = await client.start()
+        finally:
+            await client.close()
+    except CoterieError as error:
+        found("device", error.sentence, good=False)
+        return
+    found(
+        "device", f"{clean(snapshot['name'] or 'no name')}, {snapshot['device_id'] or 'not registered yet'}"
+    )
+    for group in snapshot["groups"]:
+        text = f"{clean(group['name'] or 'unnamed')}: {group['state']}, epoch {group['epoch']}"
+        found("group", text, good=group["state"] != "broken")
