@@ -46,6 +46,8 @@ class Conversation:
         self._states: dict[str, str | None] = {}
         """The lines seen so far: key to state."""
         self._why = ""
+        self._moved: set[str] = set()
+        """Earlier keys of lines that have their place now."""
         self._all_sent = asyncio.Event()
         self._gone = asyncio.Event()
         self._well = True
@@ -89,10 +91,17 @@ class Conversation:
 
     async def _show_events(self) -> None:
         while True:
-            event = await self._events.get()
-            self._screen.event(event)
-            if event.get("group_id", self._group_id) == self._group_id:
-                self._take_event(event)
+            self._show(await self._events.get())
+
+    def _show_what_came(self) -> None:
+        """Everything told so far, before what follows from it: keeps the order of cause and effect."""
+        while not self._events.empty():
+            self._show(self._events.get_nowait())
+
+    def _show(self, event: dict[str, Any]) -> None:
+        self._screen.event(event)
+        if event.get("group_id", self._group_id) == self._group_id:
+            self._take_event(event)
 
     def _take_event(self, event: dict[str, Any]) -> None:
         match event:
@@ -119,6 +128,8 @@ class Conversation:
     def _take_line(self, line: dict[str, Any], was: str | None) -> None:
         """Show a line once, and once more when it failed."""
         before = self._states.pop(was, None) if was is not None else None
+        if was is not None:
+            self._moved.add(was)
         known = line["key"] in self._states or before is not None
         before = self._states.get(line["key"], before)
         self._states[line["key"]] = line["state"]
@@ -160,8 +171,11 @@ class Conversation:
             try:
                 await self._carry_out(text)
             except CoterieError as error:
+                self._show_what_came()
                 self._well = False
                 self._screen.error(error)
+            if self._gone.is_set():
+                return
         await self._last_lines_out()
 
     async def _carry_out(self, text: str) -> None:
@@ -173,7 +187,8 @@ class Conversation:
             await command()
             return
         line = await self._client.send_text(group_id=self._group_id, text=text.removeprefix("/"))
-        if line["key"] not in self._states:
+        self._show_what_came()
+        if line["key"] not in self._states and line["key"] not in self._moved:
             self._take_line(line, None)
         self._note_pending()
 
@@ -186,6 +201,7 @@ class Conversation:
 
     async def _invite(self) -> None:
         invite = await self._client.create_invite(group_id=self._group_id)
+        self._show_what_came()
         self._screen.event({"event": "invite", "invite": invite})
         self._screen.say(str(invite["link"]))
 
