@@ -18,8 +18,6 @@ from steps import SetupError, command
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 MINIMUM_NODE = 20
 MINIMUM_PYTHON = (3, 11)
-EMSCRIPTEN = "5.0.3"
-"""The SDK with which Pyodide 314 was built; side modules of another one do not load."""
 
 
 def require_python() -> None:
@@ -64,23 +62,13 @@ def require_linker() -> None:
 
 
 def require_wasm_compiler() -> None:
-    """Anything that compiles Rust for Emscripten: an SDK, rustup's target, or Debian's rustc-web."""
-    if emcc_fits() or rustup_has_target():
+    """A Rust that compiles for Emscripten: rustup's with that target, or Debian's with its sources and lld."""
+    if "wasm32-unknown-emscripten" in _output("rustup", "target", "list", "--installed"):
         return
     parts = ("/usr/bin/rustc", "/usr/bin/cargo", "/usr/bin/wasm-ld-22", "/usr/lib/rustlib/src/rust/library")
     if not all(Path(part).exists() for part in parts):
         debian = ["rustc-web", "cargo-web", "rust-web-src", "lld-22"]
         apt_install(debian, "the compiler for WebAssembly is missing")
-
-
-def emcc_fits() -> bool:
-    """An Emscripten SDK of the version that Pyodide was built with is on PATH."""
-    return EMSCRIPTEN in _output("emcc", "--version") and rustup_has_target()
-
-
-def rustup_has_target() -> bool:
-    """The user's rustup has std for wasm32-unknown-emscripten."""
-    return "wasm32-unknown-emscripten" in _output("rustup", "target", "list", "--installed")
 
 
 def chromium() -> str | None:
