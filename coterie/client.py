@@ -71,6 +71,8 @@ class Client:
         self._sessions = Sessions(transport, clock, lambda: self._engine, self._do, device_name)
         self._sync = Sync(self, transport, clock)
         self._lanes: dict[bytes, asyncio.Task[None]] = {}
+        self._waiting: set[bytes] = set()
+        """Lanes whose last try found no service, and that pause before the next."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._background: list[asyncio.Task[None]] = []
         self._online = asyncio.Event()
@@ -229,16 +231,19 @@ class Client:
                 key, function, body = post
                 answer = await self._posted(function, body)
                 if answer is None or answer.status >= 500 or answer.status in RETRY:  # noqa: PLR2004
+                    self._waiting.add(lane)
                     await self._notify_settled()
                     await self._pause(failures, answer)
                     failures += 1
                     continue
                 failures = 0
+                self._waiting.discard(lane)
                 final = answer
                 await self._do(lambda engine, now: engine.posted(key, final.status, final.body, now))  # noqa: B023
                 await self._notify_settled()
         finally:
             del self._lanes[lane]
+            self._waiting.discard(lane)
 
     async def _posted(self, function: str, body: dict[str, Any]) -> Answer | None:
         """The answer, or None when there is none to be had now."""
@@ -277,10 +282,8 @@ class Client:
     async def _until_tried(self, lane: bytes) -> None:
         """Until the lane is empty, or the service could not be reached: then it goes later."""
         async with self._settled:
-            while lane in self._lanes and self._engine.next_post(lane):
+            while lane in self._lanes and lane not in self._waiting and self._engine.next_post(lane):
                 await self._settled.wait()
-                if self._sync.state == "offline":
-                    return
 
     async def _keep_ticking(self) -> None:
         while True:
