@@ -116,11 +116,13 @@ class Client:
         async def run() -> None:
             try:
                 await work
-            except CoterieError as error:
-                self._problem(error.code, error.sentence)
-            except Exception:
-                log.exception("a background task ended")
-                self._problem("internal", "Something went wrong in Coterie itself. Reload to go on.")
+            except Exception as error:
+                known = _known(error)
+                if known is None:
+                    log.exception("a background task ended")
+                    self._problem("internal", "Something went wrong in Coterie itself. Reload to go on.")
+                else:
+                    self._problem(known.code, known.sentence)
 
         task = asyncio.ensure_future(run())
         self._tasks.add(task)
@@ -455,3 +457,10 @@ class Client:
             await self._store.clear()
             await self._reload()
         return {}
+
+
+def _known(error: BaseException) -> CoterieError | None:
+    """The error of ours in an exception, or in a task group's bundle of them."""
+    if isinstance(error, BaseExceptionGroup):
+        return next((known for one in error.exceptions if (known := _known(one))), None)
+    return error if isinstance(error, CoterieError) else None
