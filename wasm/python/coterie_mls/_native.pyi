@@ -5,6 +5,7 @@ state is all or nothing: when it raises, nothing has changed. What it changed is
 `take_changes()`, to be saved *before* anything that the call returned leaves the device.
 """
 
+import builtins
 from collections.abc import Mapping, Sequence
 
 class Member:
@@ -26,9 +27,9 @@ class Member:
 class KeyPackage:
     """A key package made by this device, or one that was checked."""
 
-    bytes: bytes
+    bytes: builtins.bytes
     """The key package, framed as MLSMessage."""
-    ref: bytes
+    ref: builtins.bytes
     """KeyPackageRef (RFC 9420 section 5.2), 32 bytes."""
     leaf: Member
     """The leaf that it would add; `index` is 0 and means nothing."""
