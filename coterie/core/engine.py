@@ -426,8 +426,13 @@ class Engine:
             outbox.refused(turn, row, code, sentence)
         else:
             commits.given_up(turn, row)
-            if self.completing.forget(row.group_id) or row.fields["joins"]:
+            self.completing.forget(row.group_id)
+            if code == "already_completed":  # somebody was faster with one of them; the others still wait
                 turn.do(CallEffect("invite_pending", {}))
+            elif row.fields["joins"]:
+                self.completing.elsewhere |= {
+                    join_id for join_id, _ in row.fields["joins"]
+                }  # the next tick looks again
             elif group.removals:
                 turn.show("problem", code=code, sentence=f"The change was not made: {sentence}")
 

@@ -7,6 +7,7 @@ still holds, and otherwise forgotten.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +41,7 @@ def advance(turn: Turn, group: Group, newcomers: list[Newcomer]) -> bool:
     """Build the commit that carries out all that is wanted now; False when nothing is, or a commit is pending."""
     if turn.backend.read_only or group.state != "active" or group.why or pending_row(turn, group):
         return False
-    newcomers = [one for one in newcomers if _still_invited(turn, one)]
+    newcomers = _still_invited(turn, newcomers)
     removals = _wanted_removals(turn, group)
     leaving = {identity for identity, *_ in group.leavers if identity in {leaf.identity for leaf in removals}}
     replaced = _replaced(turn, group, newcomers)
@@ -57,9 +58,17 @@ def advance(turn: Turn, group: Group, newcomers: list[Newcomer]) -> bool:
     return True
 
 
-def _still_invited(turn: Turn, newcomer: Newcomer) -> bool:
-    invite = turn.get(Invite, newcomer.invite_id)
-    return invite is not None and invite.group_id == newcomer.group_id and invite.alive(turn.now)
+def _still_invited(turn: Turn, newcomers: list[Newcomer]) -> list[Newcomer]:
+    """Those whose invite is alive, and of each invite no more than it has uses left."""
+    taken: Counter[bytes] = Counter()
+    invited = []
+    for one in newcomers:
+        invite = turn.get(Invite, one.invite_id)
+        if invite and invite.group_id == one.group_id and invite.alive(turn.now):
+            taken[one.invite_id] += 1
+            if taken[one.invite_id] <= invite.max_uses - invite.uses:
+                invited.append(one)
+    return invited
 
 
 def _wanted_removals(turn: Turn, group: Group) -> list[Any]:
@@ -132,10 +141,14 @@ def taken(turn: Turn, row: Outgoing, answer: dict[str, Any]) -> None:
 
 
 def given_up(turn: Turn, row: Outgoing) -> None:
-    """The service refused the commit for good: it is discarded, and known should it be delivered after all."""
+    """The service refused the commit for good: it is discarded, and known should it be delivered after all.
+
+    What it was to remove is forgotten with it, unless it also let somebody in, which may be why it was refused.
+    """
     group = lines.need(turn, row.group_id)
     if turn.backend.has_pending_commit(group.mls_id):
         turn.backend.discard_pending(group.mls_id)
     turn.delete(row)
     digest = hashlib.sha256(row.mls_bytes).digest()
-    turn.put(group.with_(dropped=[*group.dropped, [row.epoch, digest]], removals=[]))
+    removals = group.removals if row.fields["joins"] else []
+    turn.put(group.with_(dropped=[*group.dropped, [row.epoch, digest]], removals=removals))

@@ -14,7 +14,10 @@ from coterie.core.effects import CatchUp
 from coterie.core.group import lines
 from coterie.core.records import Group, Me, Outgoing, Sent
 from coterie.core.state import Turn
+from coterie.errors import StateError
 
+MAX_WAITING = 900
+"""Rows in a lane. Framing a whole lane anew must stay within the forward distance (2,000) of receivers."""
 RETRY = frozenset({401, 408, 425, 429})
 """Client errors after which the same bytes are posted again; so are all of 5xx."""
 
@@ -46,7 +49,11 @@ def send_profile(turn: Turn, group: Group) -> Group:
 
 
 def send(turn: Turn, group: Group, content: bytes) -> Group:
-    """Encrypt content into a new row at the end of the lane."""
+    """Encrypt content into a new row at the end of the lane. Raises `StateError` (`outbox_full`)."""
+    if len(turn.rows(Outgoing, group.key)) >= MAX_WAITING:
+        raise StateError(
+            "outbox_full", "Too much waits to be sent already. It goes out when the service is back."
+        )
     group, row = _encrypt(turn, group, content, group.next_order)
     group = group.with_(next_order=group.next_order + 1)
     turn.put(row)
@@ -184,11 +191,26 @@ def stale(turn: Turn, row: Outgoing, blocked: set[bytes]) -> None:
         blocked.add(row.key)
         turn.do(CatchUp(group.group_id))
         return
-    blocked.discard(row.key)
-    group, fresh = _encrypt(turn, group, row.content, row.order, row.at)
-    turn.put(fresh)
-    turn.put(group)
+    for later in turn.rows(Outgoing, group.key):
+        blocked.discard(later.key)
+        group = _anew(turn, group, later)
     lines.drain(turn, group)
+
+
+def _anew(turn: Turn, group: Group, row: Outgoing) -> Group:
+    """The row in the present epoch, behind those before it.
+
+    Rows behind the first one were never posted. They are framed anew with it, even those of this epoch: counters and
+    generations must rise in the order of the lane, or the service and receivers would take the later ones for old.
+    """
+    if row.kind == "message":
+        group, row = _encrypt(turn, group, row.content, row.order, row.at)
+    elif row.kind == "commit":  # of this epoch: a merge takes older ones away
+        group = group.with_(counter=group.counter + 1)
+        row = row.with_(counter=group.counter)
+    turn.put(row)
+    turn.put(group)
+    return group
 
 
 def _hash(data: bytes) -> bytes:
