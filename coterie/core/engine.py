@@ -432,7 +432,7 @@ class Engine:
             elif row.fields["joins"]:
                 self.completing.elsewhere |= {
                     join_id for join_id, _ in row.fields["joins"]
-                }  # the next tick looks again
+                }  # looked at again
             elif group.removals:
                 turn.show("problem", code=code, sentence=f"The change was not made: {sentence}")
 

@@ -25,6 +25,8 @@ RETRY = frozenset({401, 408, 425, 429})
 def send_text(turn: Turn, group_id: str, text: str) -> dict[str, Any]:
     """A line of text, encrypted and in the outbox; its view. Raises `LocalError`."""
     group = lines.need_sending(turn, group_id)
+    if len(turn.rows(Outgoing, group.key)) >= MAX_WAITING:
+        raise StateError("outbox_full", "Too much waits to be sent. It goes out when the service is back.")
     body = contents.encode_text(text, salt=turn.mls.random_bytes(16), authenticator=group.epoch_authenticator)
     group = send(turn, group, body)
     row = turn.rows(Outgoing, group.key)[-1]
@@ -49,11 +51,7 @@ def send_profile(turn: Turn, group: Group) -> Group:
 
 
 def send(turn: Turn, group: Group, content: bytes) -> Group:
-    """Encrypt content into a new row at the end of the lane. Raises `StateError` (`outbox_full`)."""
-    if len(turn.rows(Outgoing, group.key)) >= MAX_WAITING:
-        raise StateError(
-            "outbox_full", "Too much waits to be sent already. It goes out when the service is back."
-        )
+    """Encrypt content into a new row at the end of the lane."""
     group, row = _encrypt(turn, group, content, group.next_order)
     group = group.with_(next_order=group.next_order + 1)
     turn.put(row)
