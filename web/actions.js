@@ -1,0 +1,157 @@
+// What a person can do on the page: calls over the bridge, and what they change in the state.
+import { groupsInOrder } from "./state.js";
+import { readLink } from "./link.js";
+
+const REFRESHED = 200; // lines that are read again at most when a name changes
+const QUIET = new Set(["moved"]); // the call was dropped on purpose
+
+/**
+ * @param {{call: Function, takeOver: Function, restart: Function}} session the worker, whichever it is now
+ * @param {() => object} get the state
+ * @param {(event: object) => void} dispatch
+ */
+export function createActions(session, get, dispatch) {
+  const { call } = session;
+  const problem = (error) => {
+    if (!QUIET.has(error.code)) dispatch({ type: "problem", code: error.code ?? "internal", sentence: error.message });
+  };
+  const told = (promise) => promise.catch(problem);
+  const go = (route) => dispatch({ type: "go", route });
+  const hide = () => dispatch({ type: "dialog", dialog: null });
+  const draft = (group_id, text) => dispatch({ type: "draft", group_id, text });
+  const enter = (group_id) => go({ view: "group", group_id });
+
+  async function preview() {
+    const { link } = get().link;
+    dispatch({ type: "link_problem", problem: null });
+    try {
+      const found = await call("preview_link", { link });
+      if (found.kind === "preview") dispatch({ type: "previewed", preview: found });
+      else arrive(found);
+    } catch (error) {
+      if (!QUIET.has(error.code)) dispatch({ type: "link_problem", problem: error.message });
+    }
+  }
+
+  /** A link that leads to where one already is, or waits. */
+  function arrive(found) {
+    dispatch({ type: "link_done" });
+    if (found.kind === "member") enter(found.group_id);
+    else go({ view: "waiting", join_id: found.join_id });
+  }
+
+  async function join(link, name) {
+    const made = await call("join", { link, name });
+    if (!get().me.name) dispatch({ type: "named", name: name.trim() });
+    if (made.state === "joined") arrive({ kind: "member", group_id: made.group_id });
+    else arrive({ kind: "waiting", join_id: made.join_id });
+  }
+
+  async function send(group_id, text) {
+    if (!text.trim()) return;
+    draft(group_id, "");
+    dispatch({ type: "unread_seen", group_id });
+    try {
+      await call("send_text", { group_id, text }); // the line itself comes as an event
+    } catch (error) {
+      if (!get().drafts[group_id]) draft(group_id, text); // what was written is never lost
+      problem(error);
+    }
+  }
+
+  const listInvites = async (group_id) =>
+    dispatch({ type: "invites", group_id, invites: await call("list_invites", { group_id }) });
+
+  return {
+    go,
+    hide,
+    draft,
+    preview,
+    join,
+    send,
+    listInvites,
+    groupsInOrder: () => groupsInOrder(get()),
+    show: (dialog) => dispatch({ type: "dialog", dialog }),
+    problemSeen: (id) => dispatch({ type: "problem_seen", id }),
+    linkDone: () => dispatch({ type: "link_done" }),
+    reload: () => location.reload(),
+    takeOver: session.takeOver,
+
+    async setName(name) {
+      dispatch({ type: "named", ...(await call("set_name", { name: name.trim() })) });
+    },
+    async createGroup(name) {
+      const group = await call("create_group", { name: name.trim() });
+      if (!get().groups[group.group_id]) dispatch({ type: "group", group });
+      enter(group.group_id);
+    },
+    async openLink(text) {
+      const found = readLink(text);
+      if (!found || found.problem) throw new Error(found?.problem ?? "This is not an invite link.");
+      hide();
+      dispatch({ type: "link", link: found.link });
+      preview();
+    },
+    open: (group_id) => told(call("open_group", { group_id }).then((talk) => dispatch({ type: "opened", ...talk }))),
+    older: (group_id, before) =>
+      told(call("open_group", { group_id, before }).then(({ lines, more }) => dispatch({ type: "older", group_id, lines, more }))),
+    refresh(group_id) {
+      const shown = get().talks[group_id]?.lines.length;
+      if (!shown) return undefined;
+      const again = call("open_group", { group_id, limit: Math.min(shown, REFRESHED) });
+      return told(again.then(({ lines }) => dispatch({ type: "refreshed", group_id, lines })));
+    },
+    markRead: (group_id, seq) => told(call("mark_read", { group_id, seq })),
+    async sendAgain(group_id, line) {
+      await told(call("discard_line", { group_id, key: line.key }).then(() => send(group_id, line.text)));
+    },
+    discard: (group_id, key) => told(call("discard_line", { group_id, key })),
+    async createInvite(group_id, expires_in, max_uses) {
+      await call("create_invite", { group_id, expires_in, max_uses });
+      await listInvites(group_id);
+    },
+    async revokeInvite(group_id, invite_id) {
+      await call("revoke_invite", { invite_id });
+      await listInvites(group_id);
+    },
+    async cancelJoin(join_id) {
+      await call("cancel_join", { join_id });
+    },
+    async dismissJoin(join_id) {
+      await call("dismiss_join", { join_id });
+      dispatch({ type: "join_gone", join_id });
+    },
+    async removeMember(group_id, identity) {
+      await call("remove_member", { group_id, identity });
+      hide();
+    },
+    async leave(group_id) {
+      await call("leave_group", { group_id });
+      hide();
+    },
+    async forget(group_id) {
+      await call("forget_group", { group_id });
+      dispatch({ type: "group_gone", group_id });
+    },
+    async exportState() {
+      saveFile(await call("export_state"), "coterie-copy.bin");
+    },
+    async importState(bytes) {
+      dispatch({ type: "snapshot", snapshot: await call("import_state", bytes) });
+    },
+    async signOut() {
+      await call("sign_out");
+      session.restart();
+    },
+  };
+}
+
+/** Hands bytes to the browser's downloads. */
+function saveFile(bytes, name) {
+  const url = URL.createObjectURL(new Blob([bytes], { type: "application/octet-stream" }));
+  const anchor = document.createElement("a");
+  anchor.href = url;
+  anchor.download = name;
+  anchor.click();
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+}

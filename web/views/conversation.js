@@ -1,0 +1,52 @@
+// One group: its head, its lines, and the composer.
+import { Avatar } from "../components/avatar.js";
+import { html } from "../components/html.js";
+import { Icon } from "../components/icon.js";
+import { counted } from "../components/time.js";
+import { Composer } from "./composer.js";
+import { Lines } from "./lines.js";
+
+const Head = ({ group, act }) => html`
+  <header class="talk-head">
+    <button type="button" class="round back" aria-label="Back to the groups" onClick=${() => act.go({ view: "home" })}><${Icon} name="back" /></button>
+    <${Avatar} name=${group.name} id=${group.group_id} />
+    <div class="talk-title">
+      <h1>${group.name}</h1>
+      <p>${group.state === "active" ? counted(group.members, "member") : "Closed"}</p>
+    </div>
+    ${group.state === "active" &&
+    html`<button type="button" class="plain" onClick=${() => act.show("invite")} disabled=${!group.can_send}><${Icon} name="link" /><span class="wide-only">Invite</span><span class="hidden narrow-only">Invite</span></button>`}
+    <button type="button" class="round" aria-label="Members and more" onClick=${() => act.show("members")}><${Icon} name="people" /></button>
+  </header>
+`;
+
+const Opening = () => html`
+  <main class="talk" aria-busy="true">
+    <header class="talk-head"></header>
+    <div class="talk-wait"><p>Opening…</p></div>
+  </main>
+`;
+
+function Closed({ group, act }) {
+  const over = group.state === "left" || group.state === "removed";
+  return html`
+    <div class="closed">
+      <p>${group.why}</p>
+      ${over && html`<button type="button" class="plain" onClick=${() => act.show({ kind: "forget", group })}>Delete from this device…</button>`}
+    </div>
+  `;
+}
+
+export function Conversation({ state, act, group }) {
+  const talk = group && state.talks[group.group_id];
+  if (!group) return html`<${Opening} />`;
+  const offline = state.connection === "offline";
+  return html`
+    <main class="talk">
+      <${Head} group=${group} act=${act} />
+      ${offline && html`<p class="offline" role="status">Not connected. What you write is kept here and goes out by itself.</p>`}
+      ${talk ? html`<${Lines} ...${{ talk, group, act, offline }} />` : html`<div class="talk-wait" aria-busy="true"></div>`}
+      ${group.can_send ? html`<${Composer} group=${group} act=${act} draft=${state.drafts[group.group_id] ?? ""} />` : html`<${Closed} group=${group} act=${act} />`}
+    </main>
+  `;
+}

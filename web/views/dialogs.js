@@ -1,0 +1,27 @@
+// Which dialog is open. `dialog` in the state is a name, or {kind, …} where it is about something.
+import { html } from "../components/html.js";
+import { Forget, Leave, Remove, SignOut } from "./confirms.js";
+import { Invite } from "./invite.js";
+import { Members } from "./members.js";
+import { NewGroup, OpenLink } from "./new_group.js";
+import { Settings } from "./settings.js";
+
+const DIALOGS = {
+  new_group: NewGroup,
+  open_link: OpenLink,
+  settings: Settings,
+  members: Members,
+  invite: Invite,
+  remove: Remove,
+  leave: Leave,
+  forget: Forget,
+  sign_out: SignOut,
+};
+
+export function Dialogs({ state, act }) {
+  const { dialog } = state;
+  if (!dialog) return null;
+  const kind = dialog.kind ?? dialog;
+  const group = dialog.group ?? state.groups[state.route.group_id];
+  return html`<${DIALOGS[kind]} key=${kind} ...${{ state, act, group, about: dialog }} />`;
+}

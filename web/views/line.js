@@ -1,0 +1,55 @@
+// One row of a conversation. Drawn again only when something in it changed.
+import { Avatar } from "../components/avatar.js";
+import { html, useMemo } from "../components/html.js";
+import { Icon } from "../components/icon.js";
+import { clock } from "../components/time.js";
+
+const MARKS = { pending: ["clock", "Waiting to be sent"], sent: ["check", "Sent"], failed: ["alert", "Not sent"] };
+
+const Mark = ({ state }) => html`
+  <span class=${`mark mark-${state}`} title=${MARKS[state][1]}><${Icon} name=${MARKS[state][0]} small /><span class="hidden">${MARKS[state][1]}</span></span>
+`;
+
+const Failed = ({ line, act, group_id }) => html`
+  <div class="failed">
+    <p>${line.why || "Not sent: the service refused it."}</p>
+    <button type="button" class="link" onClick=${() => act.sendAgain(group_id, line)}>Send again</button>
+    <button type="button" class="link" onClick=${() => act.discard(group_id, line.key)}>Discard</button>
+  </div>
+`;
+
+const Sender = ({ label }) => html`
+  <span class="sender">${label.name}${label.fingerprint && html` <code title="The beginning of this person's key, because two members have this name">${label.fingerprint}</code>`}</span>
+`;
+
+const Text = ({ row: { line, first, last }, label, offline, act, group_id }) => html`
+  <li class=${`line ${line.mine ? "mine" : "theirs"}${first ? " first" : ""}${last ? " last" : ""}${line.state === "failed" ? " is-failed" : ""}`} data-key=${line.key}>
+    ${!line.mine && (last ? html`<${Avatar} name=${label.name} id=${line.sender ?? ""} />` : html`<span class="avatar-room"></span>`)}
+    <div class="bubble-box">
+      ${first && (line.mine ? html`<span class="hidden">You:</span>` : html`<${Sender} label=${label} />`)}
+      <div class="bubble">
+        <span class="text">${line.text}</span>
+        <span class="meta"><time datetime=${new Date(line.at).toISOString()}>${clock(line.at)}</time>${line.state && html`<${Mark} state=${line.state} />`}</span>
+      </div>
+      ${line.state === "pending" && offline && html`<p class="waits">Goes out by itself when the connection is back.</p>`}
+      ${line.state === "failed" && html`<${Failed} ...${{ line, act, group_id }} />`}
+    </div>
+  </li>
+`;
+
+const Notice = ({ line }) => html`
+  <li class="notice" data-code=${line.code} data-key=${line.key}><span>${line.text}</span> <time datetime=${new Date(line.at).toISOString()}>${clock(line.at)}</time></li>
+`;
+
+const DRAW = {
+  day: ({ row }) => html`<li class="day" role="presentation"><span>${row.text}</span></li>`,
+  new: () => html`<li class="new-mark"><span>New</span></li>`,
+  text: Text,
+  notice: ({ row }) => html`<${Notice} line=${row.line} />`,
+};
+
+export function Line(props) {
+  const { row, label, offline } = props;
+  const held = [row.type, row.text, row.line, row.first, row.last, label?.name, label?.fingerprint];
+  return useMemo(() => html`<${DRAW[row.type]} ...${props} />`, [...held, offline && row.line?.state === "pending"]);
+}
