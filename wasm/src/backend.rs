@@ -37,7 +37,11 @@ impl Backend {
     }
 
     /// Work under the lock, with the GIL released: nothing in `work` may ask for the GIL.
-    pub fn run<T: Send>(&self, py: Python<'_>, work: impl FnOnce(&mut Inner) -> Result<T> + Send) -> PyResult<T> {
+    pub fn run<T: Send>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&mut Inner) -> Result<T> + Send,
+    ) -> PyResult<T> {
         Ok(py.detach(|| work(&mut self.lock()))?)
     }
 
@@ -120,7 +124,12 @@ impl Backend {
         self.run_bytes(py, |inner| Ok(inner.party.device.certificate()?.to_vec()))
     }
 
-    fn sign_device_proof<'py>(&self, py: Python<'py>, sub: &str, session_id: &str) -> PyResult<Bound<'py, PyBytes>> {
+    fn sign_device_proof<'py>(
+        &self,
+        py: Python<'py>,
+        sub: &str,
+        session_id: &str,
+    ) -> PyResult<Bound<'py, PyBytes>> {
         self.run_bytes(py, |inner| inner.party.device.proof(sub, session_id))
     }
 
@@ -147,7 +156,13 @@ impl Backend {
     }
 
     #[pyo3(signature = (*, suite=1, lifetime=7_257_600, last_resort=false))]
-    fn create_key_package(&self, py: Python<'_>, suite: u16, lifetime: u64, last_resort: bool) -> PyResult<KeyPackage> {
+    fn create_key_package(
+        &self,
+        py: Python<'_>,
+        suite: u16,
+        lifetime: u64,
+        last_resort: bool,
+    ) -> PyResult<KeyPackage> {
         self.run(py, |inner| inner.call(|party| key_package::create(party, suite, lifetime, last_resort)))
     }
 
@@ -160,7 +175,12 @@ impl Backend {
     }
 
     #[pyo3(signature = (group_data, *, suite=1))]
-    fn create_group<'py>(&self, py: Python<'py>, group_data: &[u8], suite: u16) -> PyResult<Bound<'py, PyBytes>> {
+    fn create_group<'py>(
+        &self,
+        py: Python<'py>,
+        group_data: &[u8],
+        suite: u16,
+    ) -> PyResult<Bound<'py, PyBytes>> {
         self.run_bytes(py, |inner| inner.call(|party| group::create(party, group_data, suite)))
     }
 
@@ -193,7 +213,9 @@ impl Backend {
     }
 
     fn epoch_authenticator<'py>(&self, py: Python<'py>, group_id: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
-        self.run_bytes(py, |inner| inner.see(group_id, |_, group| Ok(group.epoch_authenticator().as_slice().to_vec())))
+        self.run_bytes(py, |inner| {
+            inner.see(group_id, |_, group| Ok(group.epoch_authenticator().as_slice().to_vec()))
+        })
     }
 
     fn tree_hash<'py>(&self, py: Python<'py>, group_id: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
@@ -203,7 +225,9 @@ impl Backend {
     }
 
     fn group_data<'py>(&self, py: Python<'py>, group_id: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
-        self.run_bytes(py, |inner| inner.see(group_id, |_, group| Ok(group_data(group.public_group().group_context()))))
+        self.run_bytes(py, |inner| {
+            inner.see(group_id, |_, group| Ok(group_data(group.public_group().group_context())))
+        })
     }
 
     fn group_info<'py>(&self, py: Python<'py>, group_id: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
@@ -227,7 +251,8 @@ impl Backend {
         self.run(py, |inner| inner.see(group_id, |_, group| Ok(group.pending_commit().is_some())))
     }
 
-    #[pyo3(signature = (group_id, data, authenticated_data=Default::default()))]
+    #[pyo3(signature = (group_id, data, authenticated_data=Default::default()),
+           text_signature = "($self, group_id, data, authenticated_data=b'')")]
     fn encrypt<'py>(
         &self,
         py: Python<'py>,
@@ -240,7 +265,8 @@ impl Backend {
         })
     }
 
-    #[pyo3(signature = (group_id, *, add=vec![], remove=vec![], group_data=None, authenticated_data=Default::default()))]
+    #[pyo3(signature = (group_id, *, add=vec![], remove=vec![], group_data=None, authenticated_data=Default::default()),
+           text_signature = "($self, group_id, *, add=(), remove=(), group_data=None, authenticated_data=b'')")]
     fn commit(
         &self,
         py: Python<'_>,
@@ -283,7 +309,8 @@ impl Backend {
         Ok((PyBytes::new(py, &seen.group_id), seen.epoch, seen.signer, PyBytes::new(py, &seen.group_data)))
     }
 
-    #[pyo3(signature = (group_info, authenticated_data=Default::default()))]
+    #[pyo3(signature = (group_info, authenticated_data=Default::default()),
+           text_signature = "($self, group_info, authenticated_data=b'')")]
     fn rejoin(&self, py: Python<'_>, group_info: &[u8], authenticated_data: &[u8]) -> PyResult<Rejoin> {
         self.run(py, |inner| rejoin::build(&inner.party, group_info, authenticated_data))
     }
@@ -295,14 +322,20 @@ impl Backend {
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         self.run(py, |inner| {
             let device = &inner.party.device;
-            Ok(format!("Backend(user_id={:?}, device_id={:?})", device.user_id, device.device_id.as_deref().unwrap_or("")))
+            Ok(format!(
+                "Backend(user_id={:?}, device_id={:?})",
+                device.user_id,
+                device.device_id.as_deref().unwrap_or("")
+            ))
         })
     }
 }
 
 fn import(state: &[u8]) -> Result<Inner> {
     let rows: HashMap<serde_bytes::ByteBuf, serde_bytes::ByteBuf> = decode(state)?;
-    let store = Store::from_rows(rows.into_iter().map(|(key, row)| (key.into_vec(), Zeroizing::new(row.into_vec()))))?;
+    let store = Store::from_rows(
+        rows.into_iter().map(|(key, row)| (key.into_vec(), Zeroizing::new(row.into_vec()))),
+    )?;
     let mut device = Device::load(&store)?;
     device.read_only = true;
     let mut inner = Inner::new(device, store);

@@ -9,6 +9,7 @@ use crate::group::check_group_data;
 use crate::key_package;
 use crate::merge::{Origin, Staged, merge};
 use crate::party::Party;
+use crate::rules::check_distinct;
 use crate::types::{Commit, Merged};
 
 /// What a commit is to change.
@@ -31,7 +32,7 @@ pub fn build(party: &Party, group: &mut MlsGroup, wanted: &Wanted) -> Result<Com
         return Err(Error::malformed("The authenticated data is larger than 1 MiB."));
     }
     let epoch = group.epoch().as_u64();
-    let adds = key_packages(party, group, &wanted.add)?;
+    let adds = key_packages(party, group, wanted)?;
     group.set_aad(wanted.authenticated_data.clone());
     let mut builder = group
         .commit_builder()
@@ -110,13 +111,19 @@ fn check_ready(group: &MlsGroup) -> Result<()> {
     Ok(())
 }
 
-fn key_packages(party: &Party, group: &MlsGroup, add: &[Vec<u8>]) -> Result<Vec<KeyPackage>> {
-    let check = |bytes: &Vec<u8>| {
-        let (key_package, _) = key_package::check(party, bytes)?;
+/// The key packages to be added, checked as the receivers of the commit will check them.
+fn key_packages(party: &Party, group: &MlsGroup, wanted: &Wanted) -> Result<Vec<KeyPackage>> {
+    let staying = party.members(group)?.into_iter().filter(|member| !wanted.remove.contains(&member.index));
+    let mut identities: Vec<String> = staying.map(|member| member.identity).collect();
+    let mut key_packages = Vec::new();
+    for bytes in &wanted.add {
+        let (key_package, described) = key_package::check(party, bytes)?;
         if key_package.ciphersuite() != group.ciphersuite() {
             return Err(Error::unacceptable("A key package is for another cipher suite than the group's."));
         }
-        Ok(key_package)
-    };
-    add.iter().map(check).collect()
+        identities.push(described.leaf.identity);
+        key_packages.push(key_package);
+    }
+    check_distinct(&party.policy, identities.iter().map(String::as_str))?;
+    Ok(key_packages)
 }

@@ -61,7 +61,8 @@ impl Device {
 
     /// The device of these rows.
     pub fn load(store: &Store) -> Result<Self> {
-        let device: Device = store.get(&[DEVICE])?.ok_or_else(|| Error::corrupt("There is no device row."))?;
+        let device: Device =
+            store.get(&[DEVICE])?.ok_or_else(|| Error::corrupt("There is no device row."))?;
         if device.signer.public().len() != KEY || device.identity.public().len() != KEY {
             return Err(Error::corrupt("The device row holds keys of a wrong length."));
         }
@@ -85,11 +86,16 @@ impl Device {
         if self.user_id.len() + 1 + device_id.len() > MAX_IDENTITY {
             return Err(Error::malformed("The identity would be longer than 255 bytes."));
         }
-        let signed = certificate_content(&self.user_id, device_id, self.signer.public())?;
-        let signature = sign(&self.identity, &signed)?;
-        self.certificate = Some([&[CERTIFICATE_VERSION][..], self.identity.public(), &signature].concat());
+        self.certificate = Some(self.certify(&self.user_id, device_id)?);
         self.device_id = Some(device_id.to_owned());
         Ok(true)
+    }
+
+    /// A certificate by our identity key for our leaf key.
+    pub fn certify(&self, user_id: &str, device_id: &str) -> Result<Vec<u8>> {
+        let signed = certificate_content(user_id, device_id, self.signer.public())?;
+        let signature = sign(&self.identity, &signed)?;
+        Ok([&[CERTIFICATE_VERSION][..], self.identity.public(), &signature].concat())
     }
 
     /// As it was before `bind`.
@@ -136,7 +142,11 @@ impl Device {
         #[cfg(feature = "kat-hooks")]
         if let Some(certificate) = &self.forged.certificate {
             let forged = Extension::Unknown(CERTIFICATE, UnknownExtension(certificate.clone()));
-            return Ok(if certificate.is_empty() { Extensions::empty() } else { Extensions::single(forged)? });
+            return Ok(if certificate.is_empty() {
+                Extensions::empty()
+            } else {
+                Extensions::single(forged)?
+            });
         }
         let certificate = UnknownExtension(self.certificate()?.to_vec());
         Ok(Extensions::single(Extension::Unknown(CERTIFICATE, certificate))?)
@@ -182,7 +192,8 @@ fn certificate_content(user_id: &str, device_id: &str, leaf_key: &[u8]) -> Resul
 fn length_prefixed(parts: &[&[u8]]) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     for part in parts {
-        let length = u16::try_from(part.len()).map_err(|_| Error::malformed("A part to be signed is too long."))?;
+        let length =
+            u16::try_from(part.len()).map_err(|_| Error::malformed("A part to be signed is too long."))?;
         bytes.extend_from_slice(&length.to_be_bytes());
         bytes.extend_from_slice(part);
     }

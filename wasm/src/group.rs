@@ -52,6 +52,12 @@ pub fn group_info(party: &Party, group: &MlsGroup) -> Result<Vec<u8>> {
 }
 
 /// MLS exporter (RFC 9420 section 8.5).
-pub fn export_secret(party: &Party, group: &MlsGroup, label: &str, context: &[u8], length: usize) -> Result<Vec<u8>> {
+pub fn export_secret(
+    party: &Party,
+    group: &MlsGroup,
+    label: &str,
+    context: &[u8],
+    length: usize,
+) -> Result<Vec<u8>> {
     Ok(group.export_secret(party.provider.crypto(), label, context, length)?)
 }

@@ -13,7 +13,12 @@ use crate::storage_provider::{KEY_PACKAGE, key};
 use crate::types;
 
 /// Make one; its private keys become a row.
-pub fn create(party: &Party, suite_number: u16, seconds: u64, last_resort: bool) -> Result<types::KeyPackage> {
+pub fn create(
+    party: &Party,
+    suite_number: u16,
+    seconds: u64,
+    last_resort: bool,
+) -> Result<types::KeyPackage> {
     if party.device.read_only {
         return Err(Error::not_allowed("An imported state makes no key packages."));
     }

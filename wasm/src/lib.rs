@@ -7,7 +7,8 @@ mod backend; // the Python class: one line per call
 mod commit; // building a commit, merging the pending one
 mod config; // sizes, times, capabilities, what groups are made with
 mod device; // signature key, identity key, certificate
-mod errors; // what is raised, mapped by variant
+mod error_kinds; // which of OpenMLS's errors is which of ours
+mod errors; // what is raised
 mod group; // creating, reading and forgetting groups
 mod group_info; // a GroupInfo from the service, checked
 #[cfg(feature = "kat-hooks")]
@@ -32,8 +33,8 @@ mod _native {
     #[cfg(feature = "kat-hooks")]
     #[pymodule_export]
     use crate::hooks::{
-        kat_forge, kat_import_key_package, kat_panic, kat_propose_remove, kat_propose_update, kat_relax,
-        kat_store_psk,
+        kat_certificate, kat_commit, kat_external_join, kat_forge, kat_import_key_package, kat_join,
+        kat_panic, kat_propose_remove, kat_relax, kat_round_trip, kat_store_psk, kat_take_proposal,
     };
     #[pymodule_export]
     use crate::primitives::{header, hkdf, open, random_bytes, seal};

@@ -9,7 +9,9 @@ use openmls::prelude::*;
 
 use crate::errors::{Error, Result};
 use crate::party::Party;
-use crate::rules::{check_context, check_distinct, check_leaf, check_proposals, check_resync, check_successor, group_data};
+use crate::rules::{
+    check_context, check_distinct, check_leaf, check_proposals, check_resync, check_successor, group_data,
+};
 use crate::types::{Member, Merged};
 
 /// Where a commit came from.
@@ -32,7 +34,13 @@ pub enum Staged {
 type Tree = BTreeMap<u32, (Member, Signature)>; // leaf index -> leaf, its signature over all that it says
 
 /// Merge a commit, check what it did, and tell.
-pub fn merge(party: &Party, group: &mut MlsGroup, origin: Origin, staged: Staged, aad: Vec<u8>) -> Result<Merged> {
+pub fn merge(
+    party: &Party,
+    group: &mut MlsGroup,
+    origin: Origin,
+    staged: Staged,
+    aad: Vec<u8>,
+) -> Result<Merged> {
     let before = tree(party, group)?;
     let data_before = group_data(group.public_group().group_context());
     let facts = Facts::of(party, group, &staged)?;
@@ -80,7 +88,8 @@ impl Facts {
             }
         };
         check_proposals(&party.policy, commit)?;
-        let removed = commit.remove_proposals().map(|queued| queued.remove_proposal().removed().u32()).collect();
+        let removed =
+            commit.remove_proposals().map(|queued| queued.remove_proposal().removed().u32()).collect();
         Ok(Facts { removed, self_removed: commit.self_removed() })
     }
 }
@@ -121,7 +130,8 @@ fn compare(party: &Party, group: &MlsGroup, before: &Tree, removed: &HashSet<u32
         }
     }
     check_distinct(&party.policy, identities.iter().map(String::as_str))?;
-    change.removed = removed.iter().filter_map(|index| before.get(index)).map(|(member, _)| member.clone()).collect();
+    change.removed =
+        removed.iter().filter_map(|index| before.get(index)).map(|(member, _)| member.clone()).collect();
     change.removed.sort_by_key(|member| member.index);
     Ok(change)
 }

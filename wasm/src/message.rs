@@ -1,11 +1,11 @@
 //! Encrypting application messages, and opening what arrives.
 
-use openmls::prelude::*;
 use crate::config::MAX_MESSAGE;
 use crate::errors::{Error, Result};
 use crate::merge::{Origin, Staged, merge};
 use crate::party::{Inner, Party};
 use crate::types::{Application, Merged, Own};
+use openmls::prelude::*;
 
 /// What a message turned out to be.
 pub enum Processed {
@@ -26,7 +26,12 @@ pub fn parse(bytes: &[u8], limit: usize) -> Result<MlsMessageIn> {
 }
 
 /// An application message as PrivateMessage.
-pub fn encrypt(party: &Party, group: &mut MlsGroup, data: &[u8], authenticated_data: &[u8]) -> Result<Vec<u8>> {
+pub fn encrypt(
+    party: &Party,
+    group: &mut MlsGroup,
+    data: &[u8],
+    authenticated_data: &[u8],
+) -> Result<Vec<u8>> {
     party.check_may_send(group)?;
     let too_large = || Error::malformed("The message would be larger than 1 MiB.");
     if data.len().saturating_add(authenticated_data.len()) > MAX_MESSAGE {

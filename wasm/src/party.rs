@@ -54,14 +54,17 @@ impl Party {
     /// Whether this device may encrypt and commit in the group: not in one that an imported state brought along.
     pub fn check_may_send(&self, group: &MlsGroup) -> Result<()> {
         if self.device.read_only && !self.store().has(&group_key(group.group_id(), tag::TAKEN_OVER)?) {
-            return Err(Error::not_allowed("An imported state reads and never sends: rejoin the group to send in it."));
+            return Err(Error::not_allowed(
+                "An imported state reads and never sends: rejoin the group to send in it.",
+            ));
         }
         Ok(())
     }
 
     /// The leaf at that index, as it is in the tree.
     pub fn member(&self, group: &MlsGroup, index: LeafNodeIndex) -> Result<Member> {
-        let leaf = group.public_group().leaf(index).ok_or_else(|| Error::internal("There is no such leaf."))?;
+        let leaf =
+            group.public_group().leaf(index).ok_or_else(|| Error::internal("There is no such leaf."))?;
         read_leaf(&self.policy, index.u32(), leaf)
     }
 
@@ -75,7 +78,11 @@ impl Party {
 
     /// All leaves.
     pub fn members(&self, group: &MlsGroup) -> Result<Vec<Member>> {
-        group.treesync().full_leaves().map(|(index, leaf)| read_leaf(&self.policy, index.u32(), leaf)).collect()
+        group
+            .treesync()
+            .full_leaves()
+            .map(|(index, leaf)| read_leaf(&self.policy, index.u32(), leaf))
+            .collect()
     }
 
     /// Key of the row with the authenticated data of the pending commit, which OpenMLS does not keep.
@@ -105,7 +112,11 @@ impl Inner {
     }
 
     /// Run a call on a group. If it fails, what it wrote is undone and the group is loaded anew next time.
-    pub fn in_group<T>(&mut self, id: &[u8], work: impl FnOnce(&Party, &mut MlsGroup) -> Result<T>) -> Result<T> {
+    pub fn in_group<T>(
+        &mut self,
+        id: &[u8],
+        work: impl FnOnce(&Party, &mut MlsGroup) -> Result<T>,
+    ) -> Result<T> {
         self.load(id)?;
         let mut group = self.groups.remove(id).ok_or_else(no_group)?; // a panic in `work` drops it
         let result = work(&self.party, &mut group);

@@ -22,7 +22,12 @@ pub fn fill_random(bytes: &mut [u8]) -> Result<()> {
 
 /// AES-256-GCM; the nonce is made inside and stands first.
 #[pyfunction]
-pub fn seal<'py>(py: Python<'py>, key: &[u8], plaintext: &[u8], associated_data: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+pub fn seal<'py>(
+    py: Python<'py>,
+    key: &[u8],
+    plaintext: &[u8],
+    associated_data: &[u8],
+) -> PyResult<Bound<'py, PyBytes>> {
     let sealed = py.detach(|| -> Result<Vec<u8>> {
         check_key(key)?;
         let mut sealed = vec![0; NONCE];
@@ -37,7 +42,12 @@ pub fn seal<'py>(py: Python<'py>, key: &[u8], plaintext: &[u8], associated_data:
 
 /// The opposite of `seal`.
 #[pyfunction]
-pub fn open<'py>(py: Python<'py>, key: &[u8], sealed: &[u8], associated_data: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+pub fn open<'py>(
+    py: Python<'py>,
+    key: &[u8],
+    sealed: &[u8],
+    associated_data: &[u8],
+) -> PyResult<Bound<'py, PyBytes>> {
     let plaintext = py.detach(|| -> Result<Vec<u8>> {
         check_key(key)?;
         let forged = || Error::forged("This was not sealed under this key and associated data.");
@@ -50,7 +60,13 @@ pub fn open<'py>(py: Python<'py>, key: &[u8], sealed: &[u8], associated_data: &[
 
 /// HKDF-SHA256 (RFC 5869).
 #[pyfunction]
-pub fn hkdf<'py>(py: Python<'py>, secret: &[u8], salt: &[u8], info: &[u8], length: usize) -> PyResult<Bound<'py, PyBytes>> {
+pub fn hkdf<'py>(
+    py: Python<'py>,
+    secret: &[u8],
+    salt: &[u8],
+    info: &[u8],
+    length: usize,
+) -> PyResult<Bound<'py, PyBytes>> {
     if length > MAX_HKDF {
         return Err(Error::malformed("HKDF-SHA256 gives at most 8160 bytes.").into());
     }

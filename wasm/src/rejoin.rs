@@ -73,7 +73,12 @@ fn own_leaf(party: &Party, members: &[Member]) -> Result<Member> {
         .ok_or_else(|| Error::unacceptable("This device has no leaf in the group."))
 }
 
-fn record(provider: &Provider, group: &MlsGroup, replaced: Member, authenticated_data: &[u8]) -> Result<Vec<u8>> {
+fn record(
+    provider: &Provider,
+    group: &MlsGroup,
+    replaced: Member,
+    authenticated_data: &[u8],
+) -> Result<Vec<u8>> {
     let rows = provider.storage().rows(&group_prefix(group.group_id())?);
     let pair = |(key, row): (Vec<u8>, Zeroizing<Vec<u8>>)| (ByteBuf::from(key), ByteBuf::from(row.to_vec()));
     let record = Record {
@@ -100,7 +105,8 @@ fn replace(party: &Party, record: Record) -> Result<Merged> {
     if party.device.read_only {
         party.store().put(group_key(&id, tag::TAKEN_OVER)?, &true)?;
     }
-    let group = MlsGroup::load(party.store(), &id)?.ok_or_else(|| Error::corrupt("The record is incomplete."))?;
+    let group =
+        MlsGroup::load(party.store(), &id)?.ok_or_else(|| Error::corrupt("The record is incomplete."))?;
     let committer = party.member(&group, group.own_leaf_index())?;
     if committer.signature_key != party.device.signer.public() {
         return Err(Error::corrupt("The record is of another device."));

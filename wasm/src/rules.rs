@@ -38,7 +38,12 @@ impl Policy {
 }
 
 /// Check a leaf that wants to enter: identity, certificate, capabilities, lifetime.
-pub fn check_leaf(policy: &Policy, crypto: &impl OpenMlsCrypto, index: u32, leaf: &LeafNode) -> Result<Member> {
+pub fn check_leaf(
+    policy: &Policy,
+    crypto: &impl OpenMlsCrypto,
+    index: u32,
+    leaf: &LeafNode,
+) -> Result<Member> {
     let member = read_leaf(policy, index, leaf)?;
     if policy.relaxed() {
         return Ok(member);
@@ -62,12 +67,28 @@ pub fn read_leaf(policy: &Policy, index: u32, leaf: &LeafNode) -> Result<Member>
     if policy.relaxed() {
         let identity = String::from_utf8_lossy(leaf.credential().serialized_content()).into_owned();
         let (user_id, device_id) = (identity.clone(), String::new());
-        return Ok(Member { index, identity, user_id, device_id, signature_key, encryption_key, identity_key: vec![] });
+        return Ok(Member {
+            index,
+            identity,
+            user_id,
+            device_id,
+            signature_key,
+            encryption_key,
+            identity_key: vec![],
+        });
     }
     let (user_id, device_id) = split_identity(leaf.credential())?;
     let (identity_key, _) = split_certificate(certificate(leaf)?)?;
     let identity = format!("{user_id}#{device_id}");
-    Ok(Member { index, identity, user_id, device_id, signature_key, encryption_key, identity_key: identity_key.to_vec() })
+    Ok(Member {
+        index,
+        identity,
+        user_id,
+        device_id,
+        signature_key,
+        encryption_key,
+        identity_key: identity_key.to_vec(),
+    })
 }
 
 /// What a leaf may become: the same identity, under the same identity key (RFC 9420 section 5.3.1).
@@ -143,12 +164,16 @@ pub fn group_data(context: &GroupContext) -> Vec<u8> {
 
 fn certificate(leaf: &LeafNode) -> Result<&[u8]> {
     let extension = leaf.extensions().unknown(CERTIFICATE);
-    extension.map(|data| data.0.as_slice()).ok_or_else(|| Error::unacceptable("A leaf has no device certificate."))
+    extension
+        .map(|data| data.0.as_slice())
+        .ok_or_else(|| Error::unacceptable("A leaf has no device certificate."))
 }
 
 fn split_identity(credential: &Credential) -> Result<(String, String)> {
     let refused = || Error::unacceptable("A leaf has an identity that is not user_id#device_id.");
-    if credential.credential_type() != CredentialType::Basic || credential.serialized_content().len() > MAX_IDENTITY {
+    if credential.credential_type() != CredentialType::Basic
+        || credential.serialized_content().len() > MAX_IDENTITY
+    {
         return Err(refused());
     }
     let identity = std::str::from_utf8(credential.serialized_content()).map_err(|_| refused())?;

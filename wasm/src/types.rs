@@ -56,7 +56,12 @@ pub struct KeyPackage {
 #[pymethods]
 impl KeyPackage {
     fn __repr__(&self) -> String {
-        format!("KeyPackage({:?}, not_after={}, last_resort={})", self.leaf.identity, self.not_after, python_bool(self.last_resort))
+        format!(
+            "KeyPackage({:?}, not_after={}, last_resort={})",
+            self.leaf.identity,
+            self.not_after,
+            python_bool(self.last_resort)
+        )
     }
 }
 
@@ -116,7 +121,12 @@ pub struct Application {
 #[pymethods]
 impl Application {
     fn __repr__(&self) -> String {
-        format!("Application(sender={:?}, epoch={}, {} bytes)", self.sender.identity, self.epoch, self.data.len())
+        format!(
+            "Application(sender={:?}, epoch={}, {} bytes)",
+            self.sender.identity,
+            self.epoch,
+            self.data.len()
+        )
     }
 }
 

@@ -7,7 +7,26 @@ state is all or nothing: when it raises, nothing has changed. What it changed is
 
 import builtins
 from collections.abc import Mapping, Sequence
+from typing import final
 
+__all__ = [
+    "Application",
+    "Backend",
+    "Commit",
+    "Joined",
+    "KeyPackage",
+    "Member",
+    "Merged",
+    "Own",
+    "Rejoin",
+    "header",
+    "hkdf",
+    "open",
+    "random_bytes",
+    "seal",
+]
+
+@final
 class Member:
     """One leaf of a group."""
 
@@ -24,6 +43,7 @@ class Member:
     identity_key: bytes
     """Ed25519 public key that signed the device certificate, 32 bytes."""
 
+@final
 class KeyPackage:
     """A key package made by this device, or one that was checked."""
 
@@ -37,6 +57,7 @@ class KeyPackage:
     not_after: int
     """Seconds since 1970, from the lifetime."""
 
+@final
 class Commit:
     """A commit that was built and is pending; merged by `merge_pending` when it comes back."""
 
@@ -48,6 +69,7 @@ class Commit:
     epoch: int
     """The epoch in which it was framed, which it ends."""
 
+@final
 class Joined:
     """A group that was entered by a Welcome."""
 
@@ -58,6 +80,7 @@ class Joined:
     group_data: bytes
     """GroupContext extension 0xff11."""
 
+@final
 class Application:
     """An application message of another member."""
 
@@ -66,6 +89,7 @@ class Application:
     data: bytes
     authenticated_data: bytes
 
+@final
 class Merged:
     """A commit that was merged; the group is in `epoch` now."""
 
@@ -84,6 +108,7 @@ class Merged:
     """This device is no longer a member; the group only serves to be forgotten."""
     authenticated_data: bytes
 
+@final
 class Own:
     """A message that names this device as its sender: not decrypted, so *not* authenticated."""
 
@@ -91,6 +116,7 @@ class Own:
     """1 application, 2 proposal, 3 commit (RFC 9420 section 6)."""
     epoch: int
 
+@final
 class Rejoin:
     """An external commit that replaces this device's own leaf (RFC 9420 section 12.4.3.2)."""
 
@@ -102,6 +128,7 @@ class Rejoin:
     """All rows of the rejoined group, for `merge_rejoin`; save it beside the old rows."""
     members: list[Member]
 
+@final
 class Backend:
     """The MLS state of one device: its signer and all its groups, behind one lock."""
 
