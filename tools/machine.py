@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from steps import SetupError, command
@@ -20,55 +21,28 @@ MINIMUM_NODE = 20
 MINIMUM_PYTHON = (3, 11)
 
 
-def require_python() -> None:
-    """Python 3.11 or newer."""
-    if sys.version_info < MINIMUM_PYTHON:
-        found = ".".join(map(str, sys.version_info[:2]))
-        message = (
-            f"Python 3.11 or newer is needed; {sys.executable} is {found}. `make PYTHON=…` names another one."
-        )
-        raise SetupError(message)
+@dataclass(frozen=True)
+class Missing:
+    """Something that is not here: why it is needed, and the Debian packages or the place that it comes from."""
+
+    reason: str
+    packages: tuple[str, ...] = ()
+    elsewhere: str = ""
 
 
-def require_node() -> None:
-    """Node 20 or newer, and npm."""
-    version = _output("node", "--version")
-    major = re.match(r"v(\d+)\.", version)
-    if major is None or int(major[1]) < MINIMUM_NODE:
-        raise SetupError(
-            f"Node {MINIMUM_NODE} or newer is needed ({version or 'none found'}): https://nodejs.org/."
-        )
-    if not shutil.which("npm"):
-        raise SetupError("npm is needed beside Node.")
-
-
-def require_rust() -> None:
-    """Rust's cargo with the default (host) toolchain, for the native wheel."""
-    if not _output("cargo", "--version"):
-        raise SetupError("Rust is needed (cargo was not found): https://rustup.rs/.")
-
-
-def require_venv() -> None:
-    """Python's own `venv` with pip, which Debian keeps in a package of its own."""
-    if importlib.util.find_spec("venv") is None or importlib.util.find_spec("ensurepip") is None:
-        major, minor = sys.version_info[:2]
-        apt_install([f"python{major}.{minor}-venv"], "Python's venv is missing")
-
-
-def require_linker() -> None:
-    """A C linker, which rustc calls even for build scripts."""
-    if not shutil.which("cc"):
-        apt_install(["gcc", "libc6-dev"], "Rust needs a C linker (cc)")
-
-
-def require_wasm_compiler() -> None:
-    """A Rust that compiles for Emscripten: rustup's with that target, or Debian's with its sources and lld."""
-    if "wasm32-unknown-emscripten" in _output("rustup", "target", "list", "--installed"):
-        return
-    parts = ("/usr/bin/rustc", "/usr/bin/cargo", "/usr/bin/wasm-ld-22", "/usr/lib/rustlib/src/rust/library")
-    if not all(Path(part).exists() for part in parts):
-        debian = ["rustc-web", "cargo-web", "rust-web-src", "lld-22"]
-        apt_install(debian, "the compiler for WebAssembly is missing")
+def provide(goal: str) -> None:
+    """Install what `goal` misses of Debian's packages; raise SetupError for what only a person can give."""
+    missing = [what for what in _needs(goal) if what]
+    ours = [f"{what.reason}: {what.elsewhere}" for what in missing if what.elsewhere]
+    packages = [package for what in missing for package in what.packages]
+    if packages and not _can_install():
+        ours += [what.reason for what in missing if what.packages]
+        ours.append(f"On Debian, as root: apt-get install {' '.join(packages)}")
+    if ours:
+        raise SetupError("something is missing.\n  " + "\n  ".join(ours))
+    if packages:
+        print("\n".join(what.reason for what in missing), flush=True)
+        _apt_install(packages)
 
 
 def chromium() -> str | None:
@@ -79,28 +53,85 @@ def chromium() -> str | None:
     return next((path for name in CHROMIUM_NAMES if (path := shutil.which(name))), None)
 
 
-def require_chromium() -> None:
-    """A Chromium for the tests in a browser."""
+def _needs(goal: str) -> list[Missing | None]:
+    needs = [_python(), _venv(), _linker()]
+    if goal != "chat":
+        needs += [_node(), _wasm_compiler()]
+    if goal != "run":
+        needs.append(_rust())
+    if goal == "test":
+        needs.append(_chromium())
+    return needs
+
+
+def _python() -> Missing | None:
+    if sys.version_info >= MINIMUM_PYTHON:
+        return None
+    found = ".".join(map(str, sys.version_info[:2]))
+    return Missing(
+        f"Python 3.11 or newer ({sys.executable} is {found})", elsewhere="name one by make PYTHON=…"
+    )
+
+
+def _venv() -> Missing | None:
+    """Python's own venv with pip, which Debian keeps in a package of its own."""
+    if importlib.util.find_spec("venv") and importlib.util.find_spec("ensurepip"):
+        return None
+    major, minor = sys.version_info[:2]
+    return Missing("Python's venv", (f"python{major}.{minor}-venv",))
+
+
+def _linker() -> Missing | None:
+    return None if shutil.which("cc") else Missing("A C linker (cc), for Rust", ("gcc", "libc6-dev"))
+
+
+def _node() -> Missing | None:
+    version = _output("node", "--version")
+    major = re.match(r"v(\d+)\.", version)
+    if major and int(major[1]) >= MINIMUM_NODE and shutil.which("npm"):
+        return None
+    return Missing(
+        f"Node {MINIMUM_NODE} or newer with npm (node is {version or 'not found'})", elsewhere="nodejs.org"
+    )
+
+
+def _rust() -> Missing | None:
+    return (
+        None
+        if _output("cargo", "--version")
+        else Missing("Rust (cargo was not found)", elsewhere="rustup.rs")
+    )
+
+
+def _wasm_compiler() -> Missing | None:
+    """A Rust that compiles for Emscripten: rustup's with that target, or Debian's with its sources and lld."""
+    if "wasm32-unknown-emscripten" in _output("rustup", "target", "list", "--installed"):
+        return None
+    parts = ("/usr/bin/rustc", "/usr/bin/cargo", "/usr/bin/wasm-ld-22", "/usr/lib/rustlib/src/rust/library")
+    if all(Path(part).exists() for part in parts):
+        return None
+    return Missing("A Rust compiler for WebAssembly", ("rustc-web", "cargo-web", "rust-web-src", "lld-22"))
+
+
+def _chromium() -> Missing | None:
     if chromium():
-        return
-    if os.environ.get("CHROMIUM"):
-        raise SetupError(f"CHROMIUM is set to {os.environ['CHROMIUM']}, which can't be run.")
-    apt_install(["chromium"], "the tests drive a Chromium (CHROMIUM=path names another one)")
-
-
-def apt_install(packages: list[str], reason: str) -> None:
-    """Install Debian packages, with sudo where not root; say plainly what to do where that can't be."""
-    wanted = " ".join(packages)
-    if not shutil.which("apt-get"):
-        raise SetupError(
-            f"{reason}. On Debian: apt-get install {wanted}. Install what corresponds to it here."
+        return None
+    named = os.environ.get("CHROMIUM")
+    if named:
+        return Missing(
+            f"A browser (CHROMIUM is {named}, which can't be run)", elsewhere="set CHROMIUM to one"
         )
-    root = os.geteuid() == 0
-    if not root and not shutil.which("sudo"):
-        raise SetupError(f"{reason}, and there is no sudo. As root: apt-get install {wanted}")
-    print(f"    {reason}: installing {wanted}", flush=True)
-    prefix = [] if root else ["sudo"]
-    apt = [*prefix, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-o", "Dpkg::Use-Pty=0"]
+    return Missing("A Chromium, for the tests in a browser", ("chromium",))
+
+
+def _can_install() -> bool:
+    return bool(shutil.which("apt-get") and (os.geteuid() == 0 or shutil.which("sudo")))
+
+
+def _apt_install(packages: list[str]) -> None:
+    print(f"Installing {' '.join(packages)}", flush=True)
+    sudo = [] if os.geteuid() == 0 else ["sudo"]
+    apt = [*sudo, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--quiet", "-o", "Dpkg::Use-Pty=0"]
     command(*apt, "update")
     command(*apt, "install", "--yes", "--no-install-recommends", *packages)
 

@@ -143,19 +143,6 @@ GOALS = {
 }
 
 
-def check_machine(goal: str) -> None:
-    """What comes from elsewhere than PyPI and npm."""
-    machine.require_venv()
-    machine.require_linker()
-    if goal != "chat":
-        machine.require_node()
-        machine.require_wasm_compiler()
-    if goal != "run":
-        machine.require_rust()
-    if goal == "test":
-        machine.require_chromium()
-
-
 def forget_broken_venv() -> None:
     """A venv whose Python has gone (an upgrade, a moved checkout) is made anew, with all that was in it."""
     works = (
@@ -169,8 +156,7 @@ def main() -> None:
     """Set up one goal."""
     goal = sys.argv[1]
     try:
-        machine.require_python()
-        check_machine(goal)
+        machine.provide(goal)
         if VENV.exists():
             forget_broken_venv()
         run_steps(GOALS[goal])
