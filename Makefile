@@ -12,7 +12,7 @@ help: ## list the targets
 
 run: ## set everything up, start the service and print the link to open (PORT, COTERIE_DATA, PUBLIC_URL)
 	@$(SETUP) run
-	@exec .venv/bin/python -m edge_functions serve
+	@exec .venv/bin/python tools/serve.py
 
 chat: ## the client in this terminal: make chat ARGS="…"
 	@$(SETUP) chat
