@@ -127,6 +127,7 @@ class Client:
         task = asyncio.ensure_future(run())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: work.close())  # cancelled before its first step, nobody awaited it
         return task
 
     def _problem(self, code: str, sentence: str) -> None:
