@@ -3,8 +3,8 @@ PYTHON ?= python3
 SETUP = $(PYTHON) tools/setup.py
 SUITES = .venv/bin/python tools/suites.py
 .DEFAULT_GOAL := help
+TESTS = test-unit test-contract test-vectors test-db test-supabase test-pyodide test-web test-e2e
 .PHONY: help run chat test lint wheels bench lock setup clean $(TESTS)
-TESTS = test-crate test-unit test-contract test-vectors test-db test-pyodide test-web test-e2e
 
 help: ## list the targets
 	@sed -n 's/^\([a-z%-]*\):.*## /\1\t/p' Makefile | awk -F '\t' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -32,6 +32,8 @@ $(TESTS): test-%: ## one suite
 
 wheels: ## build the wheels for this machine and for Pyodide, into dist/
 	@$(SETUP) wheels
+	@ls -l dist/*.whl
+	@echo "For the browser, frozen with hashes: dist/site/wheels/lock.json"
 
 bench: ## print the benchmarks' figures
 	@$(SETUP) test

@@ -20,6 +20,7 @@ SUPABASE_VENV = ROOT / "build" / "supabase-venv"
 CRATE = ("wasm/src", "wasm/python", "wasm/build", "wasm/Cargo.toml", "wasm/Cargo.lock", "wasm/pyproject.toml")
 CLIENT = ("coterie", "coterie_wire", "pyproject.toml", "LICENSE", "README.md")
 NATIVE_WHEEL = "dist/coterie_mls-*linux*.whl" if sys.platform == "linux" else "dist/coterie_mls-*.whl"
+HOOKS_WHEEL = NATIVE_WHEEL.replace("dist/", "dist/test/")
 PYODIDE_WHEEL = "dist/coterie_mls-*wasm32.whl"
 CLIENT_WHEEL = "dist/coterie-*.whl"
 
@@ -55,9 +56,9 @@ def build_client() -> None:
 
 
 def build_crate(script: str, wheel: str) -> None:
-    """One of the two wheels of the crate."""
+    """One of the wheels of the crate."""
     remove_old(wheel)
-    command(script, env=build_environment())
+    command(*script.split(), env=build_environment())
 
 
 def remove_old(pattern: str) -> None:
@@ -109,6 +110,12 @@ NATIVE = Step(
     inputs=CRATE,
     outputs=(NATIVE_WHEEL,),
 )
+HOOKS = Step(
+    "MLS with test hooks",
+    lambda: build_crate("wasm/build/native.sh hooks", HOOKS_WHEEL),
+    inputs=CRATE,
+    outputs=(HOOKS_WHEEL,),
+)
 CLIENT_PACKAGE = Step("client wheel", build_client, inputs=CLIENT, outputs=(CLIENT_WHEEL,))
 INSTALLED = Step(
     "client in the environment",
@@ -132,14 +139,25 @@ FROZEN = Step(
     "frozen wheels",
     lambda: command("node", "web/build/wheels.mjs", env=build_environment()),
     inputs=("web/build", "package-lock.json", PYODIDE_WHEEL, CLIENT_WHEEL),
+    outputs=("dist/site/wheels/lock.json",),
 )
 
-PAGE_STEPS = [PYTHON, RUN_PACKAGES, PYODIDE, CLIENT_PACKAGE, NPM, PAGE]
+BROWSER_WHEELS = [PYODIDE, CLIENT_PACKAGE, NPM]
 GOALS = {
-    "run": PAGE_STEPS,
+    "run": [PYTHON, RUN_PACKAGES, *BROWSER_WHEELS, PAGE],
     "chat": [PYTHON, RUN_PACKAGES, NATIVE, INSTALLED],
-    "wheels": [*PAGE_STEPS, NATIVE, FROZEN],
-    "test": [PYTHON, RUN_PACKAGES, TEST_PACKAGES, SUPABASE, NATIVE, INSTALLED, *PAGE_STEPS[2:]],
+    "wheels": [PYTHON, RUN_PACKAGES, *BROWSER_WHEELS, FROZEN, NATIVE],
+    "test": [
+        PYTHON,
+        RUN_PACKAGES,
+        TEST_PACKAGES,
+        SUPABASE,
+        NATIVE,
+        INSTALLED,
+        HOOKS,
+        *BROWSER_WHEELS,
+        PAGE,
+    ],
 }
 
 

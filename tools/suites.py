@@ -16,6 +16,7 @@ import machine
 from steps import ROOT
 
 VENV = ROOT / ".venv" / "bin"
+SUPABASE = ROOT / "build" / "supabase-venv" / "bin"
 PYTEST = f"{VENV}/python -m pytest -p no:cacheprovider"
 SKIPPED = 77
 """The exit status by which a gate says that it could not be asked here (as automake's tests do)."""
@@ -23,7 +24,7 @@ SKIPPED = 77
 
 @dataclass(frozen=True)
 class Suite:
-    """One command; `group` is the name of its make target without `test-`."""
+    """One command, with globs of files in it; `group` is the name of its make target without `test-`."""
 
     name: str
     group: str
@@ -45,20 +46,25 @@ SUITES = (
     Suite("format", "lint", f"{VENV}/ruff format --check --quiet --no-cache ."),
     Suite("mypy", "lint", f"{VENV}/mypy"),
     Suite("imports", "lint", f"{VENV}/lint-imports --no-cache"),
-    Suite("stub", "lint", f"{VENV}/stubtest coterie_mls"),
+    Suite("stub", "lint", f"{VENV}/stubtest --ignore-disjoint-bases coterie_mls"),
     Suite("javascript", "lint", "npm run --silent lint"),
     Suite("rustfmt", "lint", "cargo fmt --check", "wasm"),
     Suite("clippy", "lint", "cargo clippy --locked --all-targets -- -D warnings", "wasm"),
     Suite("cargo-deny", "lint", f"{VENV}/python tools/audit.py cargo"),
     Suite("npm-audit", "lint", f"{VENV}/python tools/audit.py npm"),
     Suite("pip-audit", "lint", f"{VENV}/python tools/audit.py pip"),
-    Suite("crate", "crate", "cargo test --locked", "wasm"),
     Suite("unit", "unit", f"{PYTEST} tests/unit"),
     Suite("contract", "contract", f"{PYTEST} tests/contract"),
     Suite("vectors", "vectors", f"{PYTEST} tests/vectors"),
     Suite("db", "db", f"{PYTEST} tests/db"),
-    Suite("pyodide", "pyodide", "node --test tests/pyodide/"),
-    Suite("web", "web", "npm run --silent test"),
+    Suite(
+        "supabase",
+        "supabase",
+        f"{SUPABASE}/python -m pytest -p no:cacheprovider tests/contract/test_transport.py",
+    ),
+    Suite("pyodide", "pyodide", "node --test tests/pyodide/**/*.test.mjs"),
+    Suite("pyodide-browser", "pyodide", f"{PYTEST} tests/pyodide"),
+    Suite("web", "web", "node --test tests/web/**/*.test.mjs"),
     Suite("e2e", "e2e", f"{PYTEST} tests/e2e"),
 )
 
@@ -73,14 +79,21 @@ def environment() -> dict[str, str]:
 def run(suite: Suite) -> Result:
     """Run one suite with its output shown."""
     print(f"\n=== {suite.name}: {suite.command.replace(f'{VENV}/', '')}", flush=True)
+    words = [word for given in suite.command.split() for word in expand(given)]
     try:
-        done = subprocess.run(suite.command.split(), cwd=ROOT / suite.folder, env=environment(), check=False)
+        done = subprocess.run(words, cwd=ROOT / suite.folder, env=environment(), check=False)
     except OSError as error:
         print(f"{suite.name} could not be started: {error}")
         return Result.FAILED
     if done.returncode == SKIPPED:
         return Result.SKIPPED
     return Result.PASSED if done.returncode == 0 else Result.FAILED
+
+
+def expand(word: str) -> list[str]:
+    """The files that a glob names: Node before 21 knows no globs. One that names nothing stays, and fails."""
+    found = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob(word)) if "*" in word else []
+    return found or [word]
 
 
 def report(rows: list[tuple[Suite, Result, float]]) -> None:
