@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import cbor2
@@ -24,10 +24,17 @@ MARKDOWN = "text/markdown;variant=GFM"
 PLAIN = "text/plain;charset=utf-8"
 CONTROL = "application/vnd.coterie.control+cbor"
 AUTHENTICATOR = "coterie/epoch_authenticator"
-"""Extension: the first 16 bytes of the sender's epoch_authenticator, to notice a fork."""
+"""Extension: [epoch, first 16 bytes of its epoch_authenticator] as the sender had it, to notice a fork.
+
+The epoch stands with it because the content, and so its id, stays the same when a line is encrypted anew later on.
+"""
 
 RENDER, SESSION = 1, 7  # dispositions
 NULL_PART, SINGLE_PART = 0, 1  # cardinalities
+
+_BYTES, _TEXT, _ARRAY, _MAP, _TAG = 2, 3, 4, 5, 6  # major types of CBOR
+_LENGTHS = 24  # from here on, a number follows the first byte
+_DEPTH = 8  # deeper than anything that we or the draft nest
 
 _BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
@@ -40,7 +47,10 @@ class Content:
     """SHA-256 of the encoded content."""
     text: str | None = None
     control: dict[str, Any] | None = None
+    epoch: int | None = None
+    """In which it was written; it may have been encrypted anew in a later one."""
     authenticator: bytes | None = None
+    """Of that epoch, the first 16 bytes."""
     extensions: dict[Any, Any] = field(default_factory=dict)
 
     @property
@@ -49,26 +59,29 @@ class Content:
         return self.text is None and self.control is None
 
 
-def encode_text(text: str, *, salt: bytes, authenticator: bytes) -> bytes:
-    """A line of text. Raises `LocalError` (`empty`, `too_long`)."""
+def encode_text(text: str, *, salt: bytes, epoch: int, authenticator: bytes) -> bytes:
+    """A line of text. Raises `LocalError` (`empty`, `too_long`, `bad_text`)."""
     if not text.strip():
         raise LocalError("empty", "There is nothing to send.")
     if len(text) > MAX_TEXT:
         raise LocalError("too_long", f"A message has at most {MAX_TEXT:,} characters.")
-    return _encode(salt, authenticator, [RENDER, "", SINGLE_PART, PLAIN, text.encode()])
+    try:
+        body = text.encode()
+    except UnicodeEncodeError:
+        raise LocalError("bad_text", "The text has half of a character in it. Write it again.") from None
+    return _encode(salt, epoch, authenticator, [RENDER, "", SINGLE_PART, PLAIN, body])
 
 
-def encode_control(body: dict[str, Any], *, salt: bytes, authenticator: bytes) -> bytes:
+def encode_control(body: dict[str, Any], *, salt: bytes, epoch: int, authenticator: bytes) -> bytes:
     """A control message; `body` has a `type`."""
-    return _encode(
-        salt, authenticator, [SESSION, "", SINGLE_PART, CONTROL, cbor2.dumps(body, canonical=True)]
-    )
+    part = [SESSION, "", SINGLE_PART, CONTROL, cbor2.dumps(body, canonical=True)]
+    return _encode(salt, epoch, authenticator, part)
 
 
-def _encode(salt: bytes, authenticator: bytes, part: list[Any]) -> bytes:
+def _encode(salt: bytes, epoch: int, authenticator: bytes, part: list[Any]) -> bytes:
     if len(salt) != SALT_SIZE:
         raise ValueError("the salt has 16 bytes")
-    extensions = {AUTHENTICATOR: authenticator[:16]}
+    extensions = {AUTHENTICATOR: [epoch, authenticator[:16]]}
     return cbor2.dumps([salt, None, b"", None, None, extensions, part], canonical=True)
 
 
@@ -83,21 +96,22 @@ def decode(data: bytes) -> Content:
 
 
 def _content(content_id: bytes, extensions: dict[Any, Any], part: list[Any]) -> Content:
-    authenticator = extensions.get(AUTHENTICATOR)
-    if not isinstance(authenticator, bytes):
-        authenticator = None
+    content = Content(content_id, extensions=extensions)
+    match extensions.get(AUTHENTICATOR):
+        case [int(epoch), bytes(authenticator)]:
+            content = replace(content, epoch=epoch, authenticator=authenticator)
     match part:
         case [1, str(content_type), bytes(body)] if content_type.split(";")[0] in (
             "text/plain",
             "text/markdown",
         ):
-            return Content(content_id, _text(body), None, authenticator, extensions)
+            return replace(content, text=_text(body))
         case [1, "application/vnd.coterie.control+cbor", bytes(body)]:
             control = load(body)
             if isinstance(control, dict) and isinstance(control.get("type"), str):
-                return Content(content_id, None, control, authenticator, extensions)
+                return replace(content, control=control)
             raise ContentError("bad_content", "A control message has no type.")
-    return Content(content_id, None, None, authenticator, extensions)
+    return content
 
 
 def _text(body: bytes) -> str:
@@ -109,23 +123,49 @@ def _text(body: bytes) -> str:
 
 
 def load(data: bytes) -> Any:
-    """One CBOR value and nothing behind it, without tags. Raises `ContentError` (`bad_content`)."""
+    """One CBOR value (RFC 8949) and nothing behind it, of definite lengths, without tags, at most 8 deep.
+
+    Raises `ContentError` (`bad_content`).
+    """
     try:
-        value, rest = cbor2.loads(data), b""
-    except (cbor2.CBORDecodeError, ValueError, TypeError, RecursionError, OverflowError):
-        raise ContentError("bad_content", "The message is not CBOR.") from None
-    if rest or not _plain(value, depth=0):
-        raise ContentError("bad_content", "The message has parts that do not belong there.")
-    return cast("Any", value)
+        if _end(data, 0, 0) == len(data):
+            value = cbor2.loads(data, allow_indefinite=False, allow_duplicate_keys=False)
+            if _plain(value):
+                return cast("Any", value)
+    except (cbor2.CBORDecodeError, ValueError, TypeError, IndexError):
+        pass
+    raise ContentError("bad_content", "The message has parts that do not belong there.")
 
 
-def _plain(value: Any, depth: int) -> bool:
-    if depth > 8:  # noqa: PLR2004 - deeper than anything that we or the draft nest
-        return False
+def _end(data: bytes, at: int, depth: int) -> int:
+    """Where the item that begins at `at` ends. Raises `ValueError`, `IndexError`.
+
+    Read before anything is decoded: tags could make objects that share parts, so that a small message grows without
+    bounds, and cbor2 does not mind bytes that follow.
+    """
+    major, value = data[at] >> 5, data[at] & 31
+    at += 1
+    if value >= _LENGTHS:
+        size = 1 << (value - _LENGTHS)
+        if size > 8:  # noqa: PLR2004 - 28 to 31: reserved, and indefinite lengths
+            raise ValueError(value)
+        value = int.from_bytes(data[at : at + size], "big")
+        at += size
+    if major == _TAG or depth > _DEPTH:
+        raise ValueError(major)
+    if major in (_BYTES, _TEXT):
+        return at + value
+    if major in (_ARRAY, _MAP):
+        for _ in range(value * (major - _TEXT)):
+            at = _end(data, at, depth + 1)
+    return at
+
+
+def _plain(value: Any) -> bool:
     if isinstance(value, dict):
-        return all(isinstance(key, int | str) and _plain(item, depth + 1) for key, item in value.items())
+        return all(isinstance(key, int | str) and _plain(item) for key, item in value.items())
     if isinstance(value, list):
-        return all(_plain(item, depth + 1) for item in value)
+        return all(_plain(item) for item in value)
     return value is None or isinstance(value, bool | int | float | str | bytes)
 
 

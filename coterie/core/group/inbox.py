@@ -143,7 +143,7 @@ def _application(turn: Turn, group: Group, envelope: Envelope, opened: Any) -> G
         return lines.notice(turn, group, "bad_content", at=at(envelope))
     if not lines.first_time(turn, group, sender.identity, content.id, envelope.seq):
         return group
-    if content.authenticator and content.authenticator != group.epoch_authenticator[:16]:
+    if content.epoch == group.epoch and content.authenticator != group.epoch_authenticator[:16]:
         group = lines.notice(turn, group, "fork", [sender.identity])
     if content.control is not None:
         return controls.take(turn, group, sender, content.control)

@@ -27,7 +27,9 @@ def send_text(turn: Turn, group_id: str, text: str) -> dict[str, Any]:
     group = lines.need_sending(turn, group_id)
     if len(turn.rows(Outgoing, group.key)) >= MAX_WAITING:
         raise StateError("outbox_full", "Too much waits to be sent. It goes out when the service is back.")
-    body = contents.encode_text(text, salt=turn.mls.random_bytes(16), authenticator=group.epoch_authenticator)
+    body = contents.encode_text(
+        text, salt=turn.mls.random_bytes(16), epoch=group.epoch, authenticator=group.epoch_authenticator
+    )
     group = send(turn, group, body)
     row = turn.rows(Outgoing, group.key)[-1]
     view = views.pending(turn, row)
@@ -38,10 +40,10 @@ def send_text(turn: Turn, group_id: str, text: str) -> dict[str, Any]:
 
 def send_control(turn: Turn, group: Group, body: dict[str, Any]) -> Group:
     """A control message to all members."""
-    salt = turn.mls.random_bytes(16)
-    return send(
-        turn, group, contents.encode_control(body, salt=salt, authenticator=group.epoch_authenticator)
+    content = contents.encode_control(
+        body, salt=turn.mls.random_bytes(16), epoch=group.epoch, authenticator=group.epoch_authenticator
     )
+    return send(turn, group, content)
 
 
 def send_profile(turn: Turn, group: Group) -> Group:
