@@ -1,0 +1,135 @@
+"""A person at a browser: what they do and what they see, by the names on the page."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect
+
+SOON_MS = 20_000
+"""How long to wait for something that needs the network; on an idle machine it takes well under a second."""
+NOT_OURS = re.compile(r"Failed to load resource|ERR_|WebSocket connection to|net::")
+"""What Chromium itself writes to the console when the service is away."""
+
+
+class Person:
+    """One profile of a browser, with one page."""
+
+    def __init__(
+        self, browser: Browser, origin: str, name: str, *, context: BrowserContext | None = None
+    ) -> None:
+        self.name = name
+        self.origin = origin
+        self.context = context or browser.new_context(viewport={"width": 1100, "height": 760})
+        self.complaints: list[str] = []
+        self.page = self.new_page()
+
+    def new_page(self) -> Page:
+        """Another tab of the same profile."""
+        page = self.context.new_page()
+        page.on("pageerror", lambda error: self.complaints.append(f"page error: {error}"))
+        page.on("console", self._console)
+        return page
+
+    def _console(self, message: ConsoleMessage) -> None:
+        if message.type == "error" and not NOT_OURS.search(message.text):
+            self.complaints.append(message.text)
+
+    def close(self) -> None:
+        self.context.close()
+
+    # -- doing --
+
+    def start(self) -> None:
+        """First visit: choose a name."""
+        self.page.goto(self.origin)
+        self.page.get_by_label("What should others call you?").fill(self.name)
+        self.page.get_by_role("button", name="Start", exact=True).click()
+        expect(self.page.get_by_role("button", name="New group")).to_be_enabled(timeout=SOON_MS)
+
+    def create(self, group: str) -> None:
+        """A group, opened."""
+        self.page.get_by_role("button", name="New group").click()
+        self.page.get_by_label("Name of the group").fill(group)
+        self.page.get_by_role("button", name="Create", exact=True).click()
+        expect(self.composer).to_be_visible(timeout=SOON_MS)
+
+    def invite(self) -> str:
+        """Make an invite link for the open group."""
+        self.page.get_by_role("button", name="Invite", exact=True).first.click()
+        dialog = self.page.get_by_role("dialog")
+        dialog.get_by_role("button", name=re.compile("^Make a")).click()
+        field = dialog.get_by_label("Invite link").first
+        expect(field).to_have_value(re.compile(r"/\?join=.{22}#1\..{22}$"), timeout=SOON_MS)
+        link = field.input_value()
+        self.page.keyboard.press("Escape")
+        expect(dialog).to_be_hidden()
+        return link
+
+    def ask(self, link: str) -> None:
+        """Open a link and ask to join."""
+        self.page.goto(link)
+        expect(self.page.get_by_role("heading", name=re.compile("^Join “"))).to_be_visible(timeout=SOON_MS)
+        self.page.get_by_label("Your name in the group").fill(self.name)
+        self.page.get_by_role("button", name="Join", exact=True).click()
+
+    def join(self, link: str) -> None:
+        """Open a link, ask, and be let in."""
+        self.ask(link)
+        expect(self.composer).to_be_visible(timeout=SOON_MS)
+
+    def say(self, text: str) -> None:
+        """Write a line and press Enter."""
+        self.composer.fill(text)
+        self.composer.press("Enter")
+
+    def open(self, group: str) -> None:
+        """Choose a group in the list."""
+        self.page.get_by_role("navigation").get_by_role("button", name=group).click()
+        expect(self.composer).to_be_visible(timeout=SOON_MS)
+
+    def reload(self) -> None:
+        """Reload the page, and be where one was."""
+        self.page.reload()
+        expect(self.page.locator("ol.lines")).to_be_visible(timeout=SOON_MS)
+
+    def remove(self, name: str) -> None:
+        """Remove a member of the open group."""
+        self.page.get_by_role("button", name="Members and more").click()
+        self.page.get_by_role("button", name=f"Remove {name}").click()
+        self.page.get_by_role("dialog").get_by_role("button", name="Remove", exact=True).click()
+        expect(self.page.get_by_role("dialog")).to_be_hidden(timeout=SOON_MS)
+
+    # -- seeing --
+
+    @property
+    def composer(self) -> Locator:
+        return self.page.get_by_role("textbox", name=re.compile("^Message to "))
+
+    def texts(self) -> list[str]:
+        """The lines of text in the open group, in order."""
+        return self.page.locator("ol.lines .line .text").all_inner_texts()
+
+    def codes(self) -> list[str]:
+        """The codes of the notices in the open group, in order."""
+        notices = self.page.locator("ol.lines .notice").all()
+        return [notice.get_attribute("data-code") or "" for notice in notices]
+
+    def sees(self, *texts: str) -> None:
+        """These are the lines of text, all of them, in this order."""
+        expect(self.page.locator("ol.lines .line .text")).to_have_text(list(texts), timeout=SOON_MS)
+
+    def sees_notice(self, code: str) -> None:
+        expect(self.page.locator(f"ol.lines .notice[data-code={code}]").first).to_be_visible(timeout=SOON_MS)
+
+    def all_sent(self) -> None:
+        """Nothing waits in the outbox."""
+        expect(self.page.locator("ol.lines .mark-pending")).to_have_count(0, timeout=SOON_MS)
+
+    def connected(self, state: str) -> None:
+        expect(self.page.locator(".connection")).to_have_attribute("data-state", state, timeout=SOON_MS)
+
+    def picture(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.page.screenshot(path=path)
