@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.e2e.conftest import Meet
+from tests.e2e.people import Person
 
 
 def test_two_people_by_link(meet: Meet) -> None:
@@ -75,7 +76,7 @@ def test_three_members_and_a_hundred_lines_each(meet: Meet) -> None:
         assert own == [f"{name} {number}" for number in range(100)]
 
 
-def _all_texts(person) -> list[str]:  # type: ignore[no-untyped-def]
+def _all_texts(person: Person) -> list[str]:
     """All 300, once all have come, after a reload so that it is what was stored."""
     person.page.wait_for_function("document.querySelectorAll('ol.lines .line .text').length >= 300")
     person.reload()
@@ -88,7 +89,7 @@ def _all_texts(person) -> list[str]:  # type: ignore[no-untyped-def]
             " && !document.querySelector('ol.lines[aria-busy=true]')",
             arg=first,
         )
-    return person.texts()  # type: ignore[no-any-return]
+    return person.texts()
 
 
 def test_a_reload_at_any_time_loses_nothing_and_repeats_nothing(meet: Meet) -> None:
