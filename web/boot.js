@@ -1,5 +1,6 @@
 // Boots Pyodide and the client from files made at build time (web/build/site.mjs): the standard library as precompiled
 // modules in a stored zip, and one pack with the client's packages already unpacked. Nothing is resolved or compiled here.
+import * as store from "./store.js";
 import { LOCK, PACK, PYODIDE, STDLIB } from "./manifest.js";
 
 const here = (path) => new URL(path, import.meta.url).href;
@@ -42,5 +43,5 @@ export async function boot(onEvent) {
     checkAPIVersion: true,
     fsInit: async (FS, { sitePackages }) => unpack(FS, sitePackages, await pack),
   });
-  return python.pyimport("coterie.browser").open_page(self.location.origin, onEvent);
+  return python.pyimport("coterie.browser").open_page(self.location.origin, store, onEvent);
 }

@@ -77,7 +77,7 @@ export function connect(worker, onEvents, onCrash, later = nextFrame) {
         waiting.set(last, { resolve, reject });
         worker.postMessage({ id: last, op, data });
       }),
-    /** Tell the worker's JavaScript, not Python: `release`, `stand_back`. */
+    /** Tell the worker's JavaScript, not Python: `begin`, `release`, `stand_back`. */
     control: (control) => worker.postMessage({ control }),
     stop,
   };

@@ -1,21 +1,15 @@
 // The worker's life: made at once, started when it owns this device's state, let go when another tab asks for it.
 import { connect } from "./bridge.js";
+import { firstWorker, makeWorker } from "./start.js";
 import { joinTabs } from "./tabs.js";
 
 const ASK_MS = 8000; // another tab saves what it is at before it lets go
-
-/** The one URL that may become a script here (Trusted Types): the worker beside this file. */
-function workerUrl() {
-  const url = new URL("./worker.js", import.meta.url).href;
-  const only = { createScriptURL: (asked) => (asked === url ? url : null) };
-  return globalThis.trustedTypes ? trustedTypes.createPolicy("app", only).createScriptURL(url) : url;
-}
 
 /**
  * @param {{onEvents: (events: object[]) => void, onPhase: (phase: string, reason?: string) => void}} page
  *   `onPhase`: opening, owner, elsewhere, moved, failed
  */
-export function openSession({ onEvents, onPhase }, url = workerUrl(), makeWorker = (at) => new Worker(at, { type: "module" })) {
+export function openSession({ onEvents, onPhase }) {
   let bridge = null;
   let role = "opening";
   let owned = null; // resolved when this tab owns the state; calls wait for it
@@ -24,9 +18,10 @@ export function openSession({ onEvents, onPhase }, url = workerUrl(), makeWorker
     role = next;
     onPhase(next, reason);
   };
-  const begin = () => {
-    owned = Promise.withResolvers ? Promise.withResolvers() : resolvers();
-    bridge = connect(makeWorker(url), sort, (sentence) => become("failed", sentence));
+  const begin = (worker) => {
+    owned = resolvers();
+    bridge = connect(worker, sort, (sentence) => become("failed", sentence));
+    bridge.control("begin");
   };
 
   /** The worker's own events first: they say whose turn it is. */
@@ -43,7 +38,7 @@ export function openSession({ onEvents, onPhase }, url = workerUrl(), makeWorker
     } else if (phase === "released") {
       bridge.stop();
       become("moved");
-      begin(); // ready to take over, and in the queue for it
+      begin(makeWorker()); // ready to take over, and in the queue for it
     } else if (phase === "elsewhere") {
       if (role !== "moved") become("elsewhere");
     } else become(phase, reason);
@@ -58,7 +53,7 @@ export function openSession({ onEvents, onPhase }, url = workerUrl(), makeWorker
     await Promise.race([mine, late]);
   }
 
-  begin();
+  begin(firstWorker);
   return {
     call: async (op, data) => {
       await owned.promise;

@@ -1,5 +1,6 @@
 // The worker: Pyodide, the Web Lock that makes this tab the owner of the state, and the way from postMessage to Python.
 // Which operations there are is fixed in coterie/browser.py; nothing here builds Python from text.
+// Python is booted at once; the state is not touched before `begin`, and not without the lock.
 import { boot } from "./boot.js";
 
 const LOCK = "coterie-state";
@@ -23,7 +24,7 @@ async function own() {
     await navigator.locks.request(LOCK, { signal: queued.signal }, async () => {
       clearTimeout(late);
       queued = null;
-      await begin();
+      await hold();
     });
   } catch (error) {
     if (error.name !== "AbortError") throw error;
@@ -33,7 +34,7 @@ async function own() {
 }
 
 /** The lock is held: start the client, and keep the lock until `release`. */
-async function begin() {
+async function hold() {
   const released = new Promise((resolve) => (letGo = resolve));
   try {
     await page;
@@ -67,7 +68,7 @@ function standBack() {
   setTimeout(own, STAND_BACK_MS);
 }
 
-const CONTROLS = { release, stand_back: standBack };
+const CONTROLS = { begin: own, release, stand_back: standBack };
 
 async function perform({ id, op, data }) {
   const client = await page;
@@ -96,4 +97,3 @@ self.addEventListener("message", ({ data }) => {
   if ("control" in data) CONTROLS[data.control]();
   else answer(data);
 });
-own();

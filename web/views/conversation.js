@@ -15,7 +15,7 @@ const Head = ({ group, act }) => html`
       <p>${group.state === "active" ? counted(group.members, "member") : "Closed"}</p>
     </div>
     ${group.state === "active" &&
-    html`<button type="button" class="plain" onClick=${() => act.show("invite")} disabled=${!group.can_send}><${Icon} name="link" /><span class="wide-only">Invite</span><span class="hidden narrow-only">Invite</span></button>`}
+    html`<button type="button" class="plain" aria-label="Invite" onClick=${() => act.show("invite")} disabled=${!group.can_send}><${Icon} name="link" /><span class="wide-only">Invite</span></button>`}
     <button type="button" class="round" aria-label="Members and more" onClick=${() => act.show("members")}><${Icon} name="people" /></button>
   </header>
 `;

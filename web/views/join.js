@@ -21,7 +21,7 @@ const Preview = ({ preview }) => html`
   <div class="preview" aria-live="polite" aria-busy=${!preview}>
     <${Avatar} large name=${preview?.group_name ?? "…"} id=${preview?.group_name ?? ""} />
     <h1>${preview ? `Join “${preview.group_name}”` : "You are invited"}</h1>
-    <p>${preview ? `${preview.inviter_name || "Someone"} invites you. The link works until it expires ${until(preview.expires_at)}.` : "Checking the link…"}</p>
+    <p>${preview ? `${preview.inviter_name || "Someone"} invites you. The link expires ${until(preview.expires_at)}.` : "Checking the link…"}</p>
   </div>
 `;
 

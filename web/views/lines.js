@@ -19,7 +19,9 @@ function useScroll(talk) {
     const before = was.current;
     const list = box.current;
     const own = last?.mine && last.state === "pending" && last.key !== before.last;
-    if (before.first === null) list.querySelector(".new-mark")?.scrollIntoView({ block: "center" }) ?? toEnd();
+    const mark = list.querySelector(".new-mark");
+    if (before.first === null && mark) list.scrollTop = mark.offsetTop - list.clientHeight / 3;
+    else if (before.first === null) toEnd();
     else if (first !== before.first) list.scrollTop += list.scrollHeight - before.height;
     else if (atEnd || own) toEnd();
     was.current = { height: list.scrollHeight, first, last: last?.key };

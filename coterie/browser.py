@@ -1,0 +1,154 @@
+"""Composition root for the browser: IndexedDB, fetch and WebSocket, the binding; the worker's end of the bridge.
+
+`web/boot.js` imports this module inside Pyodide and calls `open_page`. docs/bridge.md has the operations.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import json
+import logging
+import time
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from js import console
+from pyodide.ffi import to_js
+
+from coterie.client import Client
+from coterie.errors import CoterieError, StateError
+from coterie.storage.indexeddb import IndexedDbStore
+from coterie.transport.fetch import FetchTransport
+
+Operation = Callable[..., Awaitable[Any]]
+
+OPERATIONS: Mapping[str, Operation] = {
+    "start": Client.start,
+    "set_name": Client.set_name,
+    "create_group": Client.create_group,
+    "open_group": Client.open_group,
+    "send_text": Client.send_text,
+    "discard_line": Client.discard_line,
+    "create_invite": Client.create_invite,
+    "list_invites": Client.list_invites,
+    "revoke_invite": Client.revoke_invite,
+    "preview_link": Client.preview_link,
+    "join": Client.join,
+    "cancel_join": Client.cancel_join,
+    "dismiss_join": Client.dismiss_join,
+    "remove_member": Client.remove_member,
+    "leave_group": Client.leave_group,
+    "forget_group": Client.forget_group,
+    "mark_read": Client.mark_read,
+    "export_state": Client.export_state,
+    "import_state": Client.import_state,
+    "sign_out": Client.sign_out,
+}
+"""All that the page can ask for. An operation that is not here does not exist for it."""
+
+INTERNAL = "Something went wrong inside Coterie. Reload the page; nothing that was saved is lost."
+MESSAGES_SHOWN = (AttributeError, ImportError, NameError, TypeError)
+"""Errors whose message is about code; the message of any other may hold what was typed, or a key."""
+
+
+class BrowserClock:
+    """`ports.Clock`: the time of this browser."""
+
+    def now(self) -> int:
+        """Milliseconds since 1970, UTC."""
+        return time.time_ns() // 1_000_000
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait; cancelling ends it."""
+        await asyncio.sleep(seconds)
+
+
+class ConsoleHandler(logging.Handler):
+    """Log records to the browser's console: what and where, no values."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One record."""
+        error = record.exc_info[1] if record.exc_info else None
+        write = console.error if record.levelno >= logging.ERROR else console.warn
+        write(f"coterie: {record.getMessage()}{': ' + where(error) if error else ''}")
+
+
+def where(error: BaseException) -> str:
+    """The kind of an error and the places it came through, without the values that its message may hold."""
+    said = f"{type(error).__name__}: {error}" if isinstance(error, MESSAGES_SHOWN) else type(error).__name__
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{said}\n" + "\n".join(f"  {one.filename}:{one.lineno} {one.name}" for one in frames)
+
+
+class Page:
+    """The client as one page has it: operations in, events out, both as JSON (or bytes)."""
+
+    def __init__(self, origin: str, storage: Any, on_event: Callable[[str], None]) -> None:
+        self._origin = origin
+        self._storage = storage
+        self._on_event = on_event
+        self._client: Client | None = None
+
+    async def call(self, op: str, data: Any) -> Any:
+        """Carry out `op` with its fields (JSON text, or bytes): JSON text `{result}` or `{error}`, or bytes."""
+        try:
+            result = await self._operation(op)(**_fields(data))
+        except CoterieError as error:
+            return json.dumps({"error": {"code": error.code, "sentence": error.sentence}})
+        except Exception as error:  # noqa: BLE001  the page gets a sentence, the console the place
+            console.error(f"coterie: operation {op}: {where(error)}")
+            return json.dumps({"error": {"code": "internal", "sentence": INTERNAL}})
+        return to_js(result) if isinstance(result, bytes) else json.dumps({"result": result})
+
+    def _operation(self, op: str) -> Operation:
+        method = OPERATIONS.get(op)
+        if method is None:
+            raise StateError(
+                "unknown_operation", "This page is of another version than its worker. Reload it."
+            )
+        return self._start if op == "start" else self._bound(method)
+
+    def _bound(self, method: Operation) -> Operation:
+        client = self._client
+        if client is None:
+            raise StateError("not_started", "Coterie is still starting. Try again.")
+        return lambda **fields: method(client, **fields)
+
+    async def _start(self) -> dict[str, Any]:
+        """Open the state (this worker holds the Web Lock by now) and go online."""
+        if self._client is None:
+            store = await IndexedDbStore.open(self._storage)
+            self._client = Client(
+                mls=importlib.import_module("coterie_mls"),
+                store=store,
+                transport=FetchTransport(self._origin),
+                clock=BrowserClock(),
+                on_event=lambda event: self._on_event(json.dumps(event)),
+                service_url=self._origin,
+                device_name="Browser",
+            )
+        return await self._client.start()
+
+    async def close(self) -> None:
+        """Stop, so that another tab can take over; what was begun to be saved is saved."""
+        if self._client is not None:
+            client, self._client = self._client, None
+            await client.close()
+
+
+def _fields(data: Any) -> dict[str, Any]:
+    """An operation's fields: JSON text, or bytes, which are its one field `data`."""
+    return json.loads(data) if isinstance(data, str) else {"data": data.to_bytes()}
+
+
+def open_page(origin: str, storage: Any, on_event: Callable[[str], None]) -> Page:
+    """The page's client, not started yet: nothing is opened before `start`.
+
+    `origin` is where the service is, `storage` the module `web/store.js`, `on_event` takes each event as JSON text.
+    """
+    log = logging.getLogger("coterie")
+    log.handlers[:] = [ConsoleHandler()]
+    log.propagate = False
+    return Page(origin, storage, on_event)
