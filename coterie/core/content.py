@@ -170,7 +170,7 @@ def _plain(value: Any) -> bool:
 
 
 def clean_name(name: str) -> str:
-    """A display name: NFC, no control or bidi characters, 1 to 64 characters.
+    """A display name: NFC, no control or bidi characters, something to see, 1 to 64 characters.
 
     Raises `LocalError` (`bad_name`).
     """
@@ -179,6 +179,8 @@ def clean_name(name: str) -> str:
         raise LocalError("bad_name", f"A name has 1 to {MAX_NAME} characters.")
     if any(char in _BIDI_CONTROLS or unicodedata.category(char) in ("Cc", "Cs") for char in tidy):
         raise LocalError("bad_name", "A name has no control characters.")
+    if not any(unicodedata.category(char)[0] in "LNPS" for char in tidy):
+        raise LocalError("bad_name", "A name has at least one character that can be seen.")
     return tidy
 
 
