@@ -24,6 +24,13 @@ class Completing:
         """Claimed by another device: looked at again when its claim lapses."""
         self.rejected: set[str] = set()
 
+    def copy(self) -> Completing:
+        """As it is now, to go back to."""
+        copy = Completing()
+        copy.claiming, copy.claimed = dict(self.claiming), dict(self.claimed)
+        copy.elsewhere, copy.rejected = set(self.elsewhere), set(self.rejected)
+        return copy
+
     def of(self, group_id: str) -> list[Newcomer]:
         """Newcomers of a group whose claims are held."""
         return [one for one in self.claimed.values() if one.group_id == group_id]

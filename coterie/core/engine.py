@@ -37,6 +37,9 @@ from coterie_wire import Envelope
 
 T = TypeVar("T")
 
+OUTBOX_KEY = 24
+"""Bytes of an outbox row's key: lane and order."""
+
 
 class Engine:
     """One device's state machine. Every method that changes something takes `now` in milliseconds."""
@@ -61,15 +64,15 @@ class Engine:
     def _turn(self, now: int, work: Callable[[Turn], T]) -> tuple[Step, T]:
         """All of `work`, or nothing of it."""
         turn = Turn(self.state, self.mls, self.backend, now)
+        completing, blocked = self.completing.copy(), set(self._blocked)
         try:
             result = work(turn)
-        except (
-            BaseException
-        ):  # a panic in the binding is a BaseException; state must not half-change for it either
+            return turn.finish(), result
+        except BaseException:  # a panic in the binding is one, and must not half-change the state either
             if self.backend:
                 self.backend.rollback()
+            self.completing, self._blocked = completing, blocked
             raise
-        return turn.finish(), result
 
     def _look(self, work: Callable[[Turn], T], now: int = 0) -> T:
         return work(Turn(self.state, self.mls, self.backend, now))
@@ -384,18 +387,21 @@ class Engine:
         return {row.lane for row in self._look(lambda turn: turn.rows(Outgoing))}
 
     def next_post(self, lane: bytes) -> tuple[bytes, str, dict[str, Any]] | None:
-        """The row to post next in a lane: its key, the function, the body. None: nothing, or it must wait."""
+        """What to post next in a lane: a key for `posted`, the function, the body. None: nothing, or it must wait."""
         if self.read_only:
             return None
         row = self._look(lambda turn: outbox.head(turn, lane, self._blocked))
-        return (row.key, row.function, outbox.body(row)) if row else None
+        return (row.key + outbox.ident(row), row.function, outbox.body(row)) if row else None
 
     def posted(self, key: bytes, status: int, body: dict[str, Any], now: int) -> Step:
-        """The service's final answer for a row (not 5xx, not one of `outbox.RETRY`); a row that is gone: nothing."""
+        """The service's final answer (not 5xx, not one of `outbox.RETRY`) to what `next_post` gave.
+
+        It means nothing for a row that is gone, or was framed anew meanwhile. Raises `RemoteError` (`bad_answer`).
+        """
 
         def work(turn: Turn) -> None:
-            row = turn.get(Outgoing, key)
-            if row is None:
+            row = turn.get(Outgoing, key[:OUTBOX_KEY])
+            if row is None or key[OUTBOX_KEY:] != outbox.ident(row):
                 return
             if row.lane == DEVICE_LANE:
                 joining.answered(turn, row, status, body)

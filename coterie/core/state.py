@@ -88,14 +88,13 @@ class Turn:
         self._effects.append(Show({"event": event, **fields}))
 
     def finish(self) -> Step:
-        """Take the turn into the state; what to save and do."""
-        changes: dict[Row, bytes | None] = {}
-        for (table, key), record in self._written.items():
-            changes[table, key] = None if record is None else record.encode()
-            if table != Line.TABLE:
-                self._hold(table, key, record)
+        """Take the turn into the state; what to save and do. When it raises, nothing was taken."""
+        changes = {row: None if record is None else record.encode() for row, record in self._written.items()}
         if self._backend is not None:
             changes |= {("mls", key): value for key, value in self._backend.take_changes().items()}
+        for (table, key), record in self._written.items():
+            if table != Line.TABLE:
+                self._hold(table, key, record)
         return Step(changes, tuple(self._effects))
 
     def _hold(self, table: str, key: bytes, record: Record | None) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from coterie.core import invite as invites
-from coterie.core.group import lines
+from coterie.core.group import lines, outbox
 from coterie.core.records import Group, Invite, Outgoing
 from coterie.core.state import Turn
 from coterie_wire import CommitData
@@ -136,8 +136,11 @@ def _tag(turn: Turn, newcomer: Newcomer, welcome: bytes) -> bytes:
 
 
 def taken(turn: Turn, row: Outgoing, answer: dict[str, Any]) -> None:
-    """The service took the commit. It is merged when it comes back, never on the answer alone."""
-    turn.put(row.with_(accepted_seq=answer["seq"]))
+    """The service took the commit. It is merged when it comes back, never on the answer alone.
+
+    Raises `RemoteError` (`bad_answer`).
+    """
+    turn.put(row.with_(accepted_seq=outbox.seq_of(answer)))
 
 
 def given_up(turn: Turn, row: Outgoing) -> None:

@@ -37,10 +37,14 @@ def receive(turn: Turn, envelope: Envelope, *, paged: bool) -> None:
         return
     if missing:
         group = lines.notice(turn, group, "gap", [str(missing)])
-    group = group.with_(cursor=envelope.seq, index=0, updated_at=turn.now)
+    own_line = envelope.seq in outbox.sent_seqs(turn, group)
+    group = group.with_(cursor=envelope.seq, index=int(own_line), updated_at=turn.now)
     turn.put(group)
     if group.state == "active":
         group = _open(turn, group, envelope)
+    for sent in turn.rows(Sent):
+        if sent.group_id == group.group_id and sent.seq <= envelope.seq:
+            turn.delete(sent)
     lines.save(turn, group)
     turn.do(Acknowledge(group.group_id, envelope.seq))
 
@@ -60,7 +64,6 @@ def _open(turn: Turn, group: Group, envelope: Envelope) -> Group:
         return _own_back(turn, group, envelope, own)
     sent = turn.get(Sent, uuid_bytes(envelope.message_id))
     if sent and sent.hash == envelope.hash:
-        turn.delete(sent)
         return group
     return _process(turn, group, envelope, envelope.mls_bytes)
 
@@ -75,7 +78,7 @@ def _own_row(turn: Turn, group: Group, envelope: Envelope) -> Outgoing | None:
 
 def _own_back(turn: Turn, group: Group, envelope: Envelope, row: Outgoing) -> Group:
     if row.kind == "message":
-        return outbox.settle(turn, group, row, envelope.seq)
+        return outbox.settle(turn, group, row, envelope.seq, group.index)
     if row.epoch != group.epoch:  # of an epoch that is over: its commit cannot be pending any more
         return lines.notice(turn, group, "replayed", at=at(envelope))
     merged = turn.backend.merge_pending(group.mls_id)

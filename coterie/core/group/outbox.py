@@ -8,13 +8,16 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+import cbor2
+
 from coterie.core import content as contents
 from coterie.core import views
 from coterie.core.effects import CatchUp
 from coterie.core.group import lines
 from coterie.core.records import Group, Me, Outgoing, Sent
 from coterie.core.state import Turn
-from coterie.errors import StateError
+from coterie.errors import RemoteError, StateError
+from coterie_wire import WireError, integer
 
 MAX_WAITING = 900
 """Rows in a lane. Framing a whole lane anew must stay within the forward distance (2,000) of receivers."""
@@ -143,25 +146,47 @@ def head(turn: Turn, lane: bytes, blocked: set[bytes]) -> Outgoing | None:
     return rows[0]
 
 
+def ident(row: Outgoing) -> bytes:
+    """Tells the row from any other that has its place in the lane, before it or after it."""
+    return _hash(row.mls_bytes or cbor2.dumps([row.function, row.fields], canonical=True))[:16]
+
+
+def seq_of(answer: dict[str, Any]) -> int:
+    """The seq that the service gave. Raises `RemoteError` (`bad_answer`)."""
+    try:
+        return integer(answer.get("seq"), name="seq", at_least=1)
+    except WireError:
+        raise RemoteError("bad_answer", "The service took a message without giving it a place.") from None
+
+
 def accepted(turn: Turn, row: Outgoing, answer: dict[str, Any]) -> None:
-    """A message was taken: it has its seq, and is a line."""
-    seq = answer["seq"]
-    group = lines.need(turn, row.group_id)
-    turn.put(Sent(message_id=row.message_id, group_id=row.group_id, seq=seq, hash=_hash(row.mls_bytes)))
-    settle(turn, group, row, seq)
+    """A message was taken: it has its seq, and is a line. Raises `RemoteError` (`bad_answer`)."""
+    group, seq = lines.need(turn, row.group_id), seq_of(answer)
+    if seq > group.cursor and seq not in sent_seqs(turn, group):
+        turn.put(Sent(message_id=row.message_id, group_id=row.group_id, seq=seq, hash=_hash(row.mls_bytes)))
+        settle(turn, group, row, seq, 0)
+    else:  # what came at this seq was something else: the line goes to the end, and takes no other's place
+        settle(turn, group, row, group.cursor, group.index)
 
 
-def settle(turn: Turn, group: Group, row: Outgoing, seq: int) -> Group:
-    """The row becomes a line of its seq (a control message just goes)."""
+def sent_seqs(turn: Turn, group: Group) -> set[int]:
+    """Seqs at which own lines stand whose echoes have not passed."""
+    return {sent.seq for sent in turn.rows(Sent) if sent.group_id == group.group_id}
+
+
+def settle(turn: Turn, group: Group, row: Outgoing, seq: int, index: int) -> Group:
+    """The row becomes a line at its place (a control message just goes)."""
     turn.delete(row)
     if contents.decode(row.content).text is None:
         return group
-    at = row.at
     line = lines.text_line(
-        turn, group, seq=seq, index=0, sender=lines.own_identity(turn), at=at, content=row.content
+        turn, group, seq=seq, index=index, sender=lines.own_identity(turn), at=row.at, content=row.content
     )
     turn.put(line)
     turn.show("line", group_id=group.group_id, line=views.line(turn, line), was=views.pending_key(row.order))
+    if seq == group.cursor:
+        group = group.with_(index=index + 1)
+        turn.put(group)
     return group
 
 
