@@ -33,17 +33,17 @@ def assigned(folder: Path, keyword: str) -> set[str]:
     return {one.value for one in given if isinstance(one, ast.Constant) and isinstance(one.value, str)}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_place_that_a_page_names_is_in_the_code(page: Path) -> None:
-    places = PLACE.findall(page.read_text(encoding="utf-8"))
+@pytest.mark.parametrize("sheet", PAGES, ids=lambda sheet: sheet.name)
+def test_every_place_that_a_page_names_is_in_the_code(sheet: Path) -> None:
+    places = PLACE.findall(sheet.read_text(encoding="utf-8"))
     assert places
     missing = [f"{path}: {name}" for path, name in places if name not in functions_of(ROOT / path)]
     assert not missing
 
 
-@pytest.mark.parametrize("page", [p for p in PAGES if p.name != "README.md"], ids=lambda page: page.name)
-def test_every_state_of_a_diagram_stands_in_its_tables(page: Path) -> None:
-    text = page.read_text(encoding="utf-8")
+@pytest.mark.parametrize("sheet", [p for p in PAGES if p.name != "README.md"], ids=lambda sheet: sheet.name)
+def test_every_state_of_a_diagram_stands_in_its_tables(sheet: Path) -> None:
+    text = sheet.read_text(encoding="utf-8")
     states = {state for pair in TRANSITION.findall(text) for state in pair} - {"[*]"}
     assert states
     tables = "\n".join(line for line in text.splitlines() if line.startswith("|"))
