@@ -6,6 +6,7 @@ What they share is here: which addresses they take, and what counts as a complet
 from __future__ import annotations
 
 import json
+import re
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,6 +22,11 @@ OPEN_SECONDS = 10.0
 
 FRAME_LIMIT = 32 << 20
 """Bytes of one socket frame: a Welcome of 8 MiB in hex, and room."""
+
+DEPTH_LIMIT = 100
+"""Levels of nesting in an answer or a frame; the service needs five."""
+
+STRINGS_AND_BRACKETS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{\]}]')
 
 DELIVER = "/functions/v1/deliver"
 
@@ -50,6 +56,28 @@ def encode(body: Any) -> str:
     return json.dumps(body, separators=(",", ":"), ensure_ascii=False)
 
 
+def decode(text: str) -> Any:
+    """The JSON value in `text`. Raises `ValueError`, also for one that is nested deeper than `DEPTH_LIMIT`.
+
+    Counted beforehand, because Python's parser recurses: in Pyodide some 10,000 levels overflow the stack of
+    WebAssembly, which no exception reports and nothing survives.
+    """
+    if text.count("[") + text.count("{") > DEPTH_LIMIT and _depth(text) > DEPTH_LIMIT:
+        raise ValueError("nested too deep")
+    return json.loads(text)
+
+
+def _depth(text: str) -> int:
+    deepest = depth = 0
+    for token in STRINGS_AND_BRACKETS.finditer(text):
+        if token[0] in "[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif token[0] in "]}":
+            depth -= 1
+    return deepest
+
+
 def answer(status: int, content: bytes) -> Answer:
     """A complete answer: a JSON object, or nothing with 204.
 
@@ -59,8 +87,8 @@ def answer(status: int, content: bytes) -> Answer:
     if status == HTTPStatus.NO_CONTENT and not content:
         return Answer(status, {})
     try:
-        body = json.loads(content)
-    except (ValueError, RecursionError):
+        body = decode(content.decode())
+    except ValueError:
         body = None
     if not isinstance(body, dict):
         raise Unreachable("bad_answer", f"Something answered ({status}) that is not the service.")
@@ -70,8 +98,8 @@ def answer(status: int, content: bytes) -> Answer:
 def frame(text: object) -> dict[str, Any]:
     """One frame of the socket; raises `Unreachable` (`bad_answer`) for what is not a JSON object."""
     try:
-        found = json.loads(text) if isinstance(text, str) else None
-    except (ValueError, RecursionError):
+        found = decode(text) if isinstance(text, str) else None
+    except ValueError:
         found = None
     if not isinstance(found, dict):
         raise Unreachable("bad_answer", "The socket carried something that is not from the service.")

@@ -47,6 +47,11 @@ async def not_an_object(request: Request) -> Response:
     return JSONResponse([1, 2, 3])
 
 
+async def verbatim(request: Request) -> Response:
+    """Any text, as JSON."""
+    return Response((await request.json())["text"], media_type="application/json")
+
+
 async def no_content(request: Request) -> Response:
     return Response(status_code=204)
 
@@ -113,6 +118,7 @@ ROUTES = [
     Route("/functions/v1/refuse", refuse, methods=BOTH),
     Route("/functions/v1/page", page, methods=BOTH),
     Route("/functions/v1/not_an_object", not_an_object, methods=BOTH),
+    Route("/functions/v1/verbatim", verbatim, methods=BOTH),
     Route("/functions/v1/no_content", no_content, methods=BOTH),
     Route("/functions/v1/elsewhere", elsewhere, methods=BOTH),
     Route("/functions/v1/trap", trap, methods=BOTH),

@@ -150,6 +150,23 @@ async def _rest(frames: AsyncIterator[dict[str, Any]]) -> list[dict[str, Any]]:
         return [frame async for frame in frames]
 
 
+TOO_DEEP = ("[" * 100_000, '{"a":' * 100_000, '{"a": "[{", "b":' + "[" * 101 + "]" * 101 + "}")
+FLAT = {"type": "flat", "text": 'quote " and [' * 200, "list": [{"n": n, "text": "]\\"} for n in range(300)]}
+
+
+async def case_many_brackets_are_not_depth(make: Make) -> None:
+    socket = await _open(make)
+    await socket.send(FLAT)
+    assert await _next(socket.frames()) == FLAT
+    await socket.close()
+    assert (await call(make(), "echo", FLAT)).body["json"] == FLAT
+
+
+async def case_an_answer_nested_too_deep_is_no_answer(make: Make) -> None:
+    for text in TOO_DEEP:
+        await unreachable(call(make(), "verbatim", {"text": text}), "bad_answer")
+
+
 async def _open(make: Make) -> Socket:
     return await make().connect()
 
@@ -198,7 +215,8 @@ async def case_any_other_close_is_unreachable(make: Make) -> None:
 
 
 async def case_frames_that_are_no_objects_are_unreachable(make: Make) -> None:
-    rubbish = [{"type": "rubbish", "text": text} for text in ("", "{", "[1]", "null", "[" * 100_000)]
+    texts = ("", "{", "[1]", "null", "\x00", *TOO_DEEP)
+    rubbish = [{"type": "rubbish", "text": text} for text in texts]
     for asked in [{"type": "binary"}, *rubbish]:
         socket = await _open(make)
         await socket.send(asked)

@@ -1,0 +1,87 @@
+"""State in the browser's IndexedDB, through `web/store.js`: one strict transaction a commit.
+
+The helper does in JavaScript what would cost a crossing for every request; here bytes are handed over, and errors
+become `StorageError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Any, TypeVar
+
+from pyodide.ffi import JsException, to_js
+
+from coterie.errors import StorageError, StorageLost
+from coterie.ports import Changes
+from coterie.storage import check_changes, check_table, page_end
+
+T = TypeVar("T")
+
+LOST = ("storage_lost", "storage_gone")
+
+
+class IndexedDbStore:
+    """A `Store` in the database `name` of this origin. The page's Web Lock keeps it to one tab."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+
+    @classmethod
+    async def open(cls, helper: Any, name: str = "coterie") -> IndexedDbStore:
+        """Open or create it and bring it to the newest layout; `helper` is the module `web/store.js`.
+
+        Raises `StorageError`: `storage_denied`, `storage_in_use`, `storage_newer`, `storage_failed`.
+        """
+        return cls(await _typed(helper.openStore(name)))
+
+    async def load(self, table: str) -> dict[bytes, bytes]:
+        """As `ports.Store.load`."""
+        check_table(table)
+        return dict(_rows(await _typed(self._store.load(table))))
+
+    async def page(
+        self, table: str, prefix: bytes, *, before: bytes | None, limit: int
+    ) -> list[tuple[bytes, bytes]]:
+        """As `ports.Store.page`, with a cursor that goes backwards."""
+        check_table(table)
+        end = page_end(prefix, before)
+        if end is not None and end <= prefix:  # IndexedDB refuses a range without keys
+            limit = 0
+        upper = None if end is None or not limit else to_js(end)
+        return _rows(await _typed(self._store.page(table, to_js(prefix), upper, max(limit, 0))))
+
+    async def commit(self, changes: Changes) -> None:
+        """As `ports.Store.commit`, with `durability: "strict"`."""
+        check_changes(changes)
+        if changes:
+            rows = [[table, key, value] for (table, key), value in changes.items()]
+            await _typed(self._store.commit(to_js(rows)))
+
+    async def clear(self) -> None:
+        """As `ports.Store.clear`. What IndexedDB keeps of old values until it compacts is its own affair."""
+        await _typed(self._store.clear())
+
+    async def close(self) -> None:
+        """Close it; safe to call twice."""
+        await _typed(self._store.close())
+
+
+async def _typed(promise: Awaitable[T]) -> T:
+    """Wait for the helper; its errors carry a code as their name and a sentence as their message."""
+    try:
+        return await promise
+    except JsException as error:
+        code, sentence = str(error.name), str(error.message)
+        if not code.startswith("storage_"):
+            raise
+        raise (StorageLost if code in LOST else StorageError)(code, sentence) from error
+
+
+def _rows(packed: Any) -> list[tuple[bytes, bytes]]:
+    """The pairs in what `packed` of the helper made."""
+    lengths, content = packed.lengths.to_py(), packed.bytes.to_bytes()
+    parts, at = [], 0
+    for length in lengths:
+        parts.append(content[at : at + length])
+        at += length
+    return list(zip(parts[::2], parts[1::2], strict=True))

@@ -1,0 +1,249 @@
+"""IndexedDB storage and fetch transport, in Pyodide in a worker in Chromium, under the page's CSP."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import socket as sockets
+import threading
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from playwright.sync_api import Browser, BrowserContext, Error, Page, Playwright, sync_playwright
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Route
+
+from coterie.ports import TABLES
+from tests.contract import storage_contract, transport_contract
+from tests.contract.odd_service import make_app
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[2]
+CSP = (
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; "
+    "connect-src 'self' http://localhost:* ws://localhost:*; base-uri 'none'; form-action 'none'"
+)
+SOURCES = (
+    *sorted((ROOT / "coterie" / "storage").glob("*.py")),
+    *sorted((ROOT / "coterie" / "transport").glob("*.py")),
+    ROOT / "coterie" / "errors.py",
+    ROOT / "coterie" / "ports.py",
+)
+"""What is under test, without the package's own `__init__`, which would bring in the whole client."""
+
+
+def sources() -> bytes:
+    """The Python sources as a zip."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for path in SOURCES:
+            archive.write(path, path.relative_to(ROOT))
+        for path in (*(ROOT / "tests" / "contract").glob("*_contract.py"), HERE / "harness.py"):
+            archive.write(path, path.name)
+    return packed.getvalue()
+
+
+def files() -> list[Route]:
+    """Pyodide, the helper, the harness."""
+
+    def serve(folder: Path) -> Callable[[Request], Response]:
+        def answer(request: Request) -> Response:
+            path = folder / request.path_params["name"]
+            return FileResponse(path, headers={"content-security-policy": CSP})
+
+        return answer
+
+    def zipped(_: Request) -> Response:
+        return Response(sources(), media_type="application/zip")
+
+    return [
+        Route("/sources.zip", zipped),
+        Route("/pyodide/{name}", serve(ROOT / "node_modules" / "pyodide")),
+        Route("/harness/{name}", serve(HERE)),
+        Route("/{name}", serve(ROOT / "web")),
+    ]
+
+
+@pytest.fixture(scope="module")
+def origin() -> Iterator[str]:
+    """The odd service of the transports' contract, with the harness's files beside it."""
+    config = uvicorn.Config(make_app(files()), log_level="error", ws="websockets-sansio", lifespan="off")
+    server = uvicorn.Server(config)
+    with sockets.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        yield f"http://localhost:{listener.getsockname()[1]}"
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def driver() -> Iterator[Playwright]:
+    with sync_playwright() as playwright:
+        yield playwright
+
+
+def chromium() -> str:
+    found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    assert found, "no Chromium: set CHROMIUM, or install the Debian package chromium"
+    return found
+
+
+@pytest.fixture(scope="module")
+def browser(driver: Playwright) -> Iterator[Browser]:
+    running = driver.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser, origin: str) -> Page:
+    """A page with Pyodide in its worker; one for all cases, each in a database of its own."""
+    return open_page(browser.new_context(), origin)
+
+
+def open_page(context: BrowserContext, origin: str) -> Page:
+    opened = context.new_page()
+    opened.goto(f"{origin}/harness/harness.html")
+    opened.wait_for_function("globalThis.call !== undefined")
+    return opened
+
+
+def call(page: Page, name: str, *args: Any) -> Any:
+    """A function of harness.py; its exceptions come back with their traceback."""
+    return page.evaluate("([name, ...args]) => globalThis.call(name, ...args)", [name, *args])
+
+
+def upgrades(page: Page, name: str, *args: Any) -> Any:
+    """A function of upgrades.js."""
+    return page.evaluate("([name, ...args]) => globalThis.upgrades[name](...args)", [name, *args])
+
+
+# ------------------------------------------------------------------------------------------ the contracts
+
+
+@pytest.mark.parametrize("name", sorted(storage_contract.CASES | storage_contract.LASTING))
+def test_storage_contract(name: str, page: Page) -> None:
+    call(page, "storage", name, f"contract-{name}")
+
+
+@pytest.mark.parametrize("name", sorted(transport_contract.CASES))
+def test_transport_contract(name: str, page: Page, origin: str) -> None:
+    call(page, "transport", name, origin)
+
+
+def test_a_case_that_fails_is_seen(page: Page) -> None:
+    with pytest.raises(Error, match="expected StorageError"):
+        call(page, "expects", "fine", "storage_denied")
+
+
+# ------------------------------------------------------------------------------------------ storage
+
+
+def test_the_newest_layout_has_every_table(page: Page) -> None:
+    assert sorted(upgrades(page, "layout", "layout")) == sorted([*TABLES, "writer"])
+
+
+def test_every_earlier_layout_is_brought_up(page: Page) -> None:
+    for version in range(page.evaluate("globalThis.upgrades.versions") + 1):
+        upgrades(page, "brings_up", version)
+
+
+def test_an_upgrade_that_breaks_off_leaves_the_earlier_layout(page: Page) -> None:
+    for version in range(page.evaluate("globalThis.upgrades.versions") + 1):
+        upgrades(page, "half_done", version)
+
+
+@pytest.mark.parametrize("case", ["newer", "makes_room", "blocked"])
+def test_other_versions_in_other_tabs(case: str, page: Page) -> None:
+    upgrades(page, case)
+
+
+def test_a_second_writer_is_noticed_before_it_does_harm(page: Page) -> None:
+    call(page, "two_writers", "two-writers")
+
+
+def test_a_row_that_indexeddb_refuses_undoes_those_before_it(page: Page) -> None:
+    call(page, "broken_in_the_middle", "broken")
+
+
+def test_a_deleted_database_is_noticed(page: Page) -> None:
+    call(page, "keep", "deleted")
+    page.evaluate(
+        """() => new Promise((resolve, reject) => {
+             const request = indexedDB.deleteDatabase("deleted");
+             request.onsuccess = resolve;
+             request.onerror = reject;
+           })"""
+    )
+    call(page, "find_lost", "deleted", "storage_gone")
+
+
+def test_cleared_site_data_is_noticed(browser: Browser, origin: str) -> None:
+    context = browser.new_context()
+    page = open_page(context, origin)
+    call(page, "keep", "cleared")
+    devtools = context.new_cdp_session(page)
+    devtools.send("Storage.clearDataForOrigin", {"origin": origin, "storageTypes": "indexeddb"})
+    call(page, "find_lost", "cleared", "storage_gone")
+    context.close()
+
+
+def test_no_space_left(browser: Browser, origin: str) -> None:
+    context = browser.new_context()
+    page = open_page(context, origin)
+    devtools = context.new_cdp_session(page)
+    devtools.send("Storage.overrideQuotaForOrigin", {"origin": origin, "quotaSize": 12 << 20})
+    assert call(page, "fill_up", "full") > 0
+    context.close()
+
+
+def test_two_tabs_of_one_browser(browser: Browser, origin: str) -> None:
+    context = browser.new_context()
+    first, second = open_page(context, origin), open_page(context, origin)
+    call(first, "keep", "tabs")
+    call(second, "write", "tabs", "a", "from the second tab")
+    call(first, "find_lost_writer", "tabs")
+    assert call(second, "read", "tabs") == "a=from the second tab"
+    context.close()
+
+
+def test_a_browser_that_dies_in_an_upgrade_and_in_a_commit(
+    driver: Playwright, origin: str, tmp_path: Path
+) -> None:
+    """The whole browser process is crashed; the same profile is opened again."""
+    profile = tmp_path / "profile"
+    first = driver.chromium.launch_persistent_context(
+        profile, executable_path=chromium(), args=["--no-sandbox"]
+    )
+    page = open_page(first, origin)
+    call(page, "write", "survives", "a", "committed")
+    upgrades(page, "never_ends")
+    with pytest.raises(Error):
+        first.new_cdp_session(page).send("Browser.crash")
+    again = driver.chromium.launch_persistent_context(
+        profile, executable_path=chromium(), args=["--no-sandbox"]
+    )
+    page = open_page(again, origin)
+    assert call(page, "read", "survives") == "a=committed"
+    upgrades(page, "after_the_kill")
+    again.close()
+
+
+# ------------------------------------------------------------------------------------------ transport
+
+
+def test_wrong_addresses_are_refused(page: Page) -> None:
+    call(page, "wrong_addresses")
+
+
+def test_a_service_that_is_down(page: Page) -> None:
+    with sockets.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    call(page, "down", f"http://localhost:{port}")
