@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import traceback
 from typing import Any
 
 import asyncpg
@@ -94,6 +95,14 @@ def from_database(error: BaseException) -> ServiceError | None:
     if isinstance(error, asyncpg.InterfaceError | OSError | asyncio.TimeoutError):
         return ServiceError(503, "unavailable")
     return None
+
+
+def defect(error: BaseException) -> str:
+    """A defect for the log: where and of what type, without the texts, which may quote rows and requests."""
+    state = getattr(error, "sqlstate", None)
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    cause = error.__cause__
+    return f"{type(error).__name__}{f' {state}' if state else ''}\n{frames}{f'from {defect(cause)}' if cause else ''}"
 
 
 def _more(detail: str | None) -> dict[str, Any]:

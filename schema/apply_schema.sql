@@ -1197,14 +1197,14 @@ language sql stable set search_path = '' as $$
     'updated_at', coterie.rfc3339((p_user).last_sign_in_at), 'is_anonymous', (p_user).is_anonymous)
 $$;
 
-create or replace function coterie.auth_sign_up_v1(p_token_hash bytea, p_metadata jsonb) returns json
+create or replace function coterie.auth_sign_up_v1(p_token_hash bytea) returns json
 language plpgsql set search_path = '' as $$
 declare
   v_user coterie.auth_users;
   v_session text := gen_random_uuid()::text;
 begin
   perform set_config('role', 'coterie_auth', true);
-  insert into coterie.auth_users (user_id, is_anonymous, user_metadata) values (gen_random_uuid(), true, p_metadata)
+  insert into coterie.auth_users (user_id, is_anonymous) values (gen_random_uuid(), true)
   returning * into v_user;
   insert into coterie.auth_sessions (session_id, user_id, method) values (v_session, v_user.user_id, 'anonymous');
   insert into coterie.auth_refresh_tokens (token_hash, session_id) values (p_token_hash, v_session);
@@ -1229,7 +1229,7 @@ begin
   if v_token.used_at + p_reuse < now() and exists (
       select from coterie.auth_refresh_tokens where parent_hash = p_token_hash and used_at is not null) then
     update coterie.auth_sessions set ended_at = now() where session_id = v_session.session_id;
-    return json_build_object('reused', true);
+    return json_build_object('reused', true, 'session_id', v_session.session_id);
   end if;
   update coterie.auth_refresh_tokens set used_at = coalesce(used_at, now()) where token_hash = p_token_hash;
   insert into coterie.auth_refresh_tokens (token_hash, session_id, parent_hash)

@@ -1,0 +1,159 @@
+"""The whole service as one ASGI app: functions, identity, page."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
+
+from edge_functions.endpoint import Function, problem
+from edge_functions.errors import ServiceError
+from edge_functions.functions import (
+    deliver,
+    device_register,
+    get_messages,
+    group_create,
+    group_info_get,
+    group_join,
+    group_leave,
+    groups_list,
+    invite_cancel,
+    invite_claim,
+    invite_complete,
+    invite_create,
+    invite_decide,
+    invite_info,
+    invite_join,
+    invite_pending,
+    invite_poll,
+    invite_revoke,
+    invites_list,
+    send_commit,
+    send_message,
+)
+from edge_functions.identity import ROUTES
+from edge_functions.services import Services, open_services
+from edge_functions.settings import Settings
+from edge_functions.static import Site
+
+WEB = Path(__file__).parent.parent / "web"
+
+FUNCTIONS: dict[str, Function] = {
+    "deliver": deliver.app,
+    "device_register": device_register.app,
+    "get_messages": get_messages.app,
+    "group_create": group_create.app,
+    "group_info_get": group_info_get.app,
+    "group_join": group_join.app,
+    "group_leave": group_leave.app,
+    "groups_list": groups_list.app,
+    "invite_cancel": invite_cancel.app,
+    "invite_claim": invite_claim.app,
+    "invite_complete": invite_complete.app,
+    "invite_create": invite_create.app,
+    "invite_decide": invite_decide.app,
+    "invite_info": invite_info.app,
+    "invite_join": invite_join.app,
+    "invite_pending": invite_pending.app,
+    "invite_poll": invite_poll.app,
+    "invite_revoke": invite_revoke.app,
+    "invites_list": invites_list.app,
+    "send_commit": send_commit.app,
+    "send_message": send_message.app,
+}
+"""By name, as under /functions/v1."""
+
+
+def create_app(settings: Settings) -> ASGIApp:
+    """The service with these settings; everything is opened in its lifespan."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[dict[str, Services]]:
+        async with open_services(settings) as services:
+            yield {"services": services}
+
+    app = Starlette(
+        routes=[
+            Mount("/functions/v1", _functions),
+            Mount("/auth/v1", routes=ROUTES),
+            Route("/health", _health),
+            Mount("/", Site(settings.site, WEB)),
+        ],
+        lifespan=lifespan,
+    )
+    return SecurityHeaders(app, settings)
+
+
+async def _functions(scope: Scope, receive: Receive, send: Send) -> None:
+    """The function that the rest of the path names."""
+    name = scope["path"].removeprefix(scope["root_path"]).strip("/")
+    function = FUNCTIONS.get(name)
+    if function is not None:
+        await function(scope, receive, send)
+    elif scope["type"] == "http":
+        await problem(ServiceError(404, "unknown_function"))(scope, receive, send)
+    else:
+        await WebSocket(scope, receive, send).close(1008)
+
+
+async def _health(request: Request) -> Response:
+    """200 while the database answers."""
+    services: Services = request.state.services
+    try:
+        await services.db.value("select 1")
+    except ServiceError as error:
+        return problem(error)
+    return JSONResponse({"ok": True})
+
+
+class SecurityHeaders:
+    """Adds the headers that every response carries, errors and workers' scripts included."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app = app
+        self._headers = security_headers(settings)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in self._headers.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
+
+
+def security_headers(settings: Settings) -> dict[str, str]:
+    """The page may run its own scripts and WebAssembly and talk to this service, and nothing else."""
+    connect = " ".join(["'self'", *_socket_origins(settings), *([settings.supabase_url] if settings.supabase_url else [])])
+    policy = (
+        "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; style-src 'self'; "
+        f"img-src 'self' blob: data:; font-src 'self'; manifest-src 'self'; connect-src {connect}; "
+        "object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+        "require-trusted-types-for 'script'; trusted-types app"
+    )
+    headers = {
+        "content-security-policy": policy,
+        "cross-origin-opener-policy": "same-origin",
+        "cross-origin-resource-policy": "same-origin",
+        "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+        "referrer-policy": "no-referrer",
+        "x-content-type-options": "nosniff",
+    }
+    if (settings.public_url or "").startswith("https://"):
+        headers["strict-transport-security"] = "max-age=31536000"
+    return headers
+
+
+def _socket_origins(settings: Settings) -> list[str]:
+    """WebSocket origins of this service, for browsers in which 'self' does not cover them."""
+    parts = urlsplit(settings.public_url or f"http://localhost:{settings.port}")
+    return [f"{'wss' if parts.scheme == 'https' else 'ws'}://{parts.netloc}"]

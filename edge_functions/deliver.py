@@ -1,0 +1,175 @@
+"""The `deliver` socket: frames in and out of one connection (docs/protocol.md)."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import time
+from typing import Any
+
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from coterie_wire import WireError, integer, uuid_text
+from edge_functions.auth import Claims, Verifier
+from edge_functions.db import Database
+from edge_functions.errors import ServiceError, bad_request, defect
+from edge_functions.hub import Hub
+from edge_functions.settings import Settings
+from edge_functions.sockets import Outbox, Socket, frame
+
+_MAX_GROUPS = 10_000
+_GOODBYE_SECONDS = 2
+_log = logging.getLogger("edge_functions")
+
+
+class Connection:
+    """One WebSocket from `hello` to its end."""
+
+    def __init__(
+        self, websocket: WebSocket, db: Database, verifier: Verifier, hub: Hub, settings: Settings
+    ) -> None:
+        self._websocket = websocket
+        self._db = db
+        self._verifier = verifier
+        self._hub = hub
+        self._settings = settings
+        self._expires = 0
+        self._acks: dict[str, int] = {}
+        self._acked = asyncio.Event()
+
+    async def run(self) -> None:
+        """Serve it. An error is told in a frame before the socket closes."""
+        await self._websocket.accept()
+        try:
+            socket = await self._open()
+            try:
+                await self._serve(socket)
+            finally:
+                self._hub.remove(socket)
+                await self._write_acks(socket)
+        except WebSocketDisconnect:
+            pass
+        except ServiceError as error:
+            await self._goodbye(error)
+        except Exception as error:  # noqa: BLE001 - told and logged, like a defect of any function
+            _log.error("deliver: %s", defect(error))
+            await self._goodbye(ServiceError(500, "internal"))
+
+    async def _open(self) -> Socket:
+        """`hello` → `ready`."""
+        try:
+            async with asyncio.timeout(self._settings.hello_seconds):
+                hello = await self._receive()
+        except TimeoutError:
+            raise ServiceError(408, "no_hello") from None
+        match hello:
+            case {"type": "hello", "token": str(token), "cursors": dict(raw)} if len(raw) <= _MAX_GROUPS:
+                cursors = {_checked(uuid_text, one): _checked(integer, seq) for one, seq in raw.items()}
+            case _:
+                raise bad_request("The first frame must be hello with token and cursors.")
+        claims = await self._verifier.verify(token)
+        self._expires = claims.expires
+        state = json.loads(await self._db.value("select coterie.deliver_open_v1($1)", claims.json()))
+        outbox = Outbox(self._settings.queue_frames, self._settings.queue_bytes)
+        socket = Socket(state["device_id"], claims.session_id, claims.json(), cursors, outbox)
+        outbox.push(frame("ready", device_id=socket.device_id))
+        self._hub.add(socket)
+        socket.work.put_nowait(None)  # only now: whatever changes from here on is heard
+        self._claims = claims
+        return socket
+
+    async def _serve(self, socket: Socket) -> None:
+        """Until one side ends it; then the error that ended it, or nothing."""
+        tasks = [
+            asyncio.create_task(work)
+            for work in (
+                self._read(socket),
+                self._write(socket),
+                self._hub.work(socket),
+                self._ack(socket),
+                self._expire(),
+                self._fail(socket),
+            )
+        ]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        for task in done:
+            task.result()
+
+    async def _read(self, socket: Socket) -> None:
+        while True:
+            match await self._receive():
+                case {"type": "ack", "group_id": group, "seq": seq}:
+                    key = _checked(uuid_text, group)
+                    self._acks[key] = max(self._acks.get(key, 0), _checked(integer, seq))
+                    self._acked.set()
+                case {"type": "token", "token": str(token)}:
+                    self._renew(await self._verifier.verify(token))
+                case {"type": "ping"}:
+                    socket.outbox.push(frame("pong"))
+                case {"type": "ack" | "token" | "hello"}:
+                    raise bad_request("This frame does not have its documented shape.")
+
+    def _renew(self, claims: Claims) -> None:
+        if (claims.sub, claims.session_id) != (self._claims.sub, self._claims.session_id):
+            raise ServiceError(401, "no_session", "The token is of another session.")
+        self._expires = claims.expires
+
+    async def _receive(self) -> dict[str, Any]:
+        """The next frame. Raises `WebSocketDisconnect` at the end."""
+        message = await self._websocket.receive()
+        if message["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(message.get("code", 1005))
+        try:
+            value = json.loads(message.get("text") or "")
+        except (ValueError, RecursionError):
+            raise bad_request("A frame must be JSON text.") from None
+        if not isinstance(value, dict):
+            raise bad_request("A frame must be a JSON object.")
+        return value
+
+    async def _write(self, socket: Socket) -> None:
+        while True:
+            await self._websocket.send_text(await socket.outbox.take())
+
+    async def _ack(self, socket: Socket) -> None:
+        """Write acks in batches: they are a hint for retention, the client's cursor is the truth."""
+        while True:
+            await self._acked.wait()
+            await asyncio.sleep(self._settings.ack_seconds)
+            await self._write_acks(socket)
+
+    async def _write_acks(self, socket: Socket) -> None:
+        acks, self._acks = self._acks, {}
+        self._acked.clear()
+        with contextlib.suppress(ServiceError):
+            for group, seq in acks.items():
+                await self._db.value("select coterie.ack_v1($1, $2, $3)", socket.claims, group, seq)
+
+    async def _expire(self) -> None:
+        while (left := self._expires - time.time()) > 0:
+            await asyncio.sleep(left)
+        raise ServiceError(401, "no_session")
+
+    @staticmethod
+    async def _fail(socket: Socket) -> None:
+        raise await socket.outbox.failed
+
+    async def _goodbye(self, error: ServiceError) -> None:
+        if self._websocket.application_state is not WebSocketState.CONNECTED:
+            return
+        with contextlib.suppress(TimeoutError, WebSocketDisconnect, RuntimeError):
+            async with asyncio.timeout(_GOODBYE_SECONDS):
+                await self._websocket.send_text(frame("error", **error.body()))
+                await self._websocket.close(1008)
+
+
+def _checked(check: Any, value: object) -> Any:
+    try:
+        return check(value)
+    except WireError as error:
+        raise bad_request(str(error)) from None

@@ -1,0 +1,113 @@
+"""One function under /functions/v1: method, session, body, answer, errors and CORS in one place."""
+
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Router
+from starlette.types import Receive, Scope, Send
+
+from edge_functions.auth import Claims, bearer
+from edge_functions.body import Fields, read_json
+from edge_functions.errors import ServiceError, defect
+from edge_functions.services import Services, open_services
+from edge_functions.settings import Settings
+
+KIB, MIB = 1024, 1024 * 1024
+SMALL_BODY = 8 * MIB
+LARGE_BODY = 40 * MIB
+
+CORS = {
+    "access-control-allow-origin": "*",
+    "access-control-allow-headers": "authorization, x-client-info, apikey, content-type, x-retry-count, traceparent, "
+    "tracestate, baggage, x-region, x-supabase-api-version",
+    "access-control-allow-methods": "GET, POST, PUT, PATCH, DELETE, OPTIONS",
+    "access-control-expose-headers": "retry-after, x-sb-error-code",
+    "access-control-max-age": "7200",
+}
+"""What Supabase's own functions allow. Tokens come in a header, never in a cookie, so any origin may ask."""
+
+_log = logging.getLogger("edge_functions")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """An authenticated request."""
+
+    services: Services
+    claims: Claims
+    fields: Fields
+
+    async def sql(self, statement: str, *arguments: Any) -> str:
+        """The JSON text that a `*_v1` function answers; its first parameter is the claims."""
+        answer = await self.services.db.value(statement, self.claims.json(), *arguments)
+        return str(answer)
+
+
+Handler = Callable[[Call], Awaitable[str]]
+"""Gives the answer as JSON text."""
+
+
+class Function:
+    """An ASGI app for one function: mounted by `app.py`, or served alone as an edge function."""
+
+    def __init__(self, handler: Handler, *, limit: int = SMALL_BODY, query: tuple[str, ...] | None = None) -> None:
+        """`limit` is the size of the whole body. `query`: GET is allowed too, with these fields in the query."""
+        self._handler = handler
+        self._limit = limit
+        self._query = query
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await Router(lifespan=_alone)(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        response = await guarded(self._answer, request)
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Response:
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers=CORS)
+        if request.method != "POST" and not (request.method == "GET" and self._query is not None):
+            raise ServiceError(405, "method_not_allowed")
+        services: Services = request.state.services
+        claims = await services.verifier.verify(bearer(request.headers.get("authorization")))
+        raw = await read_json(request, self._limit) if request.method == "POST" else self._from_query(request)
+        text = await self._handler(Call(services, claims, Fields(raw)))
+        return Response(text, media_type="application/json", headers=CORS)
+
+    @staticmethod
+    def _from_query(request: Request) -> dict[str, Any]:
+        """Query parameters as JSON values: digits are integers."""
+        return {
+            name: int(value) if value.isascii() and value.isdigit() and len(value) < 17 else value  # noqa: PLR2004
+            for name, value in request.query_params.items()
+        }
+
+
+async def guarded(answer: Callable[[Request], Awaitable[Response]], request: Request) -> Response:
+    """Call `answer`; every error becomes an answer of the documented shape, defects (logged) as 500 too."""
+    try:
+        return await answer(request)
+    except ServiceError as error:
+        return problem(error)
+    except ClientDisconnect:
+        return Response(status_code=400)  # nobody is there to read it
+    except Exception as error:  # noqa: BLE001 - Starlette's own 500 would leave without CORS and without the shape
+        _log.error("%s %s: %s", request.method, request.url.path, defect(error))
+        return problem(ServiceError(500, "internal"))
+
+
+def problem(error: ServiceError, body: Mapping[str, Any] | None = None) -> Response:
+    """An error as an answer."""
+    return JSONResponse(body or error.body(), error.status, headers={**CORS, **error.headers()})
+
+
+@contextlib.asynccontextmanager
+async def _alone(_app: object) -> AsyncIterator[dict[str, Services]]:
+    async with open_services(Settings.from_environment()) as services:
+        yield {"services": services}

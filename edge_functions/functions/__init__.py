@@ -1,0 +1,1 @@
+"""The functions: one module each, which exports `app`."""
