@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 from coterie.core import invite
 from coterie.core.effects import Call
 from coterie.core.group import commits, lines
 from coterie.core.group.commits import Newcomer
+from coterie.core.mls import Member
 from coterie.core.records import Group, Invite, group_key
 from coterie.core.state import Turn
 from coterie.errors import InviteError
-from coterie_wire import WireError, from_hex, uuid_text
+from coterie_wire import WireError, from_hex, is_uuid, uuid_bytes, uuid_text
 
 
 class Completing:
@@ -22,13 +24,14 @@ class Completing:
         self.claimed: dict[str, Newcomer] = {}
         self.elsewhere: set[str] = set()
         """Claimed by another device: looked at again when its claim lapses."""
-        self.rejected: set[str] = set()
+        self.rejected: dict[str, bytes] = {}
+        """By join: a digest of what did not hold. The same join with what does hold is looked at again."""
 
     def copy(self) -> Completing:
         """As it is now, to go back to."""
         copy = Completing()
         copy.claiming, copy.claimed = dict(self.claiming), dict(self.claimed)
-        copy.elsewhere, copy.rejected = set(self.elsewhere), set(self.rejected)
+        copy.elsewhere, copy.rejected = set(self.elsewhere), dict(self.rejected)
         return copy
 
     def of(self, group_id: str) -> list[Newcomer]:
@@ -42,25 +45,28 @@ class Completing:
             del self.claimed[one.join_id]
         return bool(held)
 
+    def all_seen(self, turn: Turn, joins: list[Any]) -> None:
+        """Look at all joins that wait: those that are not among them do not wait any more."""
+        self.elsewhere.clear()
+        self.seen(turn, joins)
+
     def seen(self, turn: Turn, joins: list[Any]) -> None:
         """Look at waiting joins; claim those that this device can verify."""
-        self.elsewhere.clear()
         for raw in joins:
-            join_id = raw.get("join_id") if isinstance(raw, dict) else None
-            if isinstance(join_id, str) and not self._handled(join_id):
+            join_id = str(raw.get("join_id")) if isinstance(raw, dict) else ""
+            if is_uuid(join_id) and join_id not in self.claiming and join_id not in self.claimed:
+                self.elsewhere.discard(join_id)
                 self._look_at(turn, join_id, raw)
 
-    def _handled(self, join_id: str) -> bool:
-        return join_id in self.claiming or join_id in self.claimed or join_id in self.rejected
-
     def _look_at(self, turn: Turn, join_id: str, raw: dict[str, Any]) -> None:
+        digest = _digest(raw)
+        if self.rejected.get(join_id) == digest:
+            return
         try:
             newcomer = verify(turn, raw)
         except InviteError:
-            self.rejected.add(join_id)
-            group = turn.get(Group, group_key(str(raw["group_id"])))
-            if group:
-                lines.save(turn, lines.notice(turn, group, "bad_join"))
+            self.rejected[join_id] = digest
+            _tell(turn, str(raw["group_id"]), join_id)
             return
         if newcomer:
             self.claiming[join_id] = newcomer
@@ -79,6 +85,18 @@ class Completing:
             group = turn.get(Group, group_key(newcomer.group_id))
             if group:
                 commits.advance(turn, group, self.of(group.group_id))
+
+
+def _digest(raw: dict[str, Any]) -> bytes:
+    shown = "\n".join(str(raw.get(field)) for field in ("kp_hex", "tag", "hello"))
+    return hashlib.sha256(shown.encode(errors="replace")).digest()
+
+
+def _tell(turn: Turn, group_id: str, join_id: str) -> None:
+    """A line about a join that was refused, once, however often it is shown and by whatever restarts."""
+    group = turn.get(Group, group_key(group_id))
+    if group and lines.first_time(turn, group, "bad_join", uuid_bytes(join_id), group.cursor):
+        lines.save(turn, lines.notice(turn, group, "bad_join"))
 
 
 def verify(turn: Turn, raw: dict[str, Any]) -> Newcomer | None:
@@ -103,7 +121,17 @@ def verify(turn: Turn, raw: dict[str, Any]) -> Newcomer | None:
     return _newcomer(turn, raw, known, package, hello)
 
 
-def _newcomer(turn: Turn, raw: dict[str, Any], known: Invite, package: bytes, hello: bytes) -> Newcomer:
+def _no_impostor(turn: Turn, group: Group, newcomer: Member) -> None:
+    """A device has its keys for ever: the same identity with other keys is not that device."""
+    for leaf in turn.backend.members(group.mls_id):
+        same_keys = (leaf.signature_key, leaf.identity_key) == (newcomer.signature_key, newcomer.identity_key)
+        if leaf.identity == newcomer.identity and not same_keys:
+            raise InviteError("impostor", "The key package claims to be a member and has other keys.")
+
+
+def _newcomer(
+    turn: Turn, raw: dict[str, Any], known: Invite, package: bytes, hello: bytes
+) -> Newcomer | None:
     try:
         leaf = turn.backend.check_key_package(package).leaf
     except turn.mls.MlsError as error:
@@ -111,6 +139,10 @@ def _newcomer(turn: Turn, raw: dict[str, Any], known: Invite, package: bytes, he
     name = invite.open_hello(turn.mls, known.preview_key, known.invite_id, package, hello)
     if name is None or (leaf.user_id, leaf.device_id) != (raw.get("user_id"), raw.get("device_id")):
         raise InviteError("bad_hello", "The key package is not the one of the device that asks.")
+    group = lines.need(turn, known.group_id)
+    _no_impostor(turn, group, leaf)
+    if leaf.identity == lines.own_identity(turn) or lines.was_here(turn, group, leaf):
+        return None  # a join that is through, shown again: its key package must not take the leaf's place
     return Newcomer(
         join_id=raw["join_id"],
         invite_id=known.invite_id,

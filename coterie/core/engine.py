@@ -349,6 +349,9 @@ class Engine:
         group = self._look(lambda turn: turn.get(Group, group_key(preview.group_id)))
         if group and group.state == "active":
             return {"kind": "member", "group_id": group.group_id}
+        waiting = self._look(lambda turn: joining.waiting_for(turn, preview.group_id))
+        if waiting:
+            return {"kind": "waiting", "join_id": waiting.join_id}
         return {
             "kind": "preview",
             "group_name": preview.group_name,
@@ -478,8 +481,10 @@ class Engine:
             if function == "invite_claim":
                 self.completing.answered(turn, request, status)
             elif function == "invite_pending" and isinstance(body.get("joins"), list):
-                self.completing.seen(turn, body["joins"])
+                self.completing.all_seen(turn, body["joins"])
 
+        if function == "invite_poll":
+            return self.polled(body, now)
         return self._turn(now, work)[0]
 
     def polled(self, answer: dict[str, Any], now: int) -> Step:

@@ -6,15 +6,15 @@ The join is saved, with its key package, before anything is posted; the Welcome 
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
 from coterie.core import content as contents
 from coterie.core import device, invite, views
-from coterie.core.effects import DEVICE_LANE, Drain
+from coterie.core.effects import DEVICE_LANE, Call, Drain
 from coterie.core.group import controls, lines, outbox
 from coterie.core.records import Chat, Group, Join, Me, Outgoing, group_key
 from coterie.core.state import Turn
 from coterie.errors import InviteError, StateError
+from coterie_wire import WireError, from_hex, integer, is_uuid, uuid_bytes
 
 ENDED = {
     "refused": "A member refused this request.",
@@ -46,13 +46,22 @@ def known(turn: Turn, link: invite.Link) -> dict[str, Any] | None:
     return None
 
 
+def waiting_for(turn: Turn, group_id: str) -> Join | None:
+    """The join of a group that waits, through whatever link."""
+    joins = (join for join in turn.rows(Join) if join.group_id == group_id and join.state == "waiting")
+    return next(joins, None)
+
+
 def start(turn: Turn, link: invite.Link, preview: invite.Preview, name: str) -> dict[str, Any]:
-    """Ask to join. Raises `StateError` (`already_member`, `read_only`)."""
+    """Ask to join; asking again is the same request. Raises `StateError` (`already_member`, `read_only`)."""
     if turn.backend.read_only:
         raise StateError("read_only", views.sentence("imported", []))
     group = turn.get(Group, group_key(preview.group_id))
     if group and group.state == "active":
         raise StateError("already_member", "You are in this group already.")
+    open_join = waiting_for(turn, preview.group_id)
+    if open_join:
+        return views.join(open_join)
     me = set_name(turn, name)
     keys = invite.Keys.derive(turn.mls, link.invite_id, link.secret)
     package = turn.backend.create_key_package()
@@ -85,7 +94,9 @@ def start(turn: Turn, link: invite.Link, preview: invite.Preview, name: str) -> 
 
 
 def _post(turn: Turn, function: str, fields: dict[str, Any]) -> None:
-    waiting = turn.rows(Outgoing, DEVICE_LANE)
+    waiting = turn.rows(
+        Outgoing, DEVICE_LANE
+    )  # a place may serve again: answers go by `outbox.ident` as well
     order = waiting[-1].order + 1 if waiting else 0
     turn.put(Outgoing(lane=DEVICE_LANE, order=order, kind="call", function=function, fields=fields))
     turn.do(Drain(DEVICE_LANE))
@@ -114,7 +125,7 @@ def dismiss(turn: Turn, join_id: str) -> None:
 
 
 def _need(turn: Turn, join_id: str) -> Join:
-    join = turn.get(Join, UUID(join_id).bytes)
+    join = turn.get(Join, uuid_bytes(join_id)) if is_uuid(join_id) else None
     if join is None:
         raise StateError("no_join", "There is no such request on this device.")
     return join
@@ -129,7 +140,7 @@ def _end(turn: Turn, join: Join, state: str, why: str) -> None:
 def answered(turn: Turn, row: Outgoing, status: int, body: dict[str, Any]) -> None:
     """The service's final word on `invite_join` or `invite_cancel`."""
     turn.delete(row)
-    join = turn.get(Join, UUID(row.fields["join_id"]).bytes)
+    join = turn.get(Join, uuid_bytes(row.fields["join_id"]))
     if join is None:
         return
     if row.function == "invite_cancel":
@@ -137,6 +148,7 @@ def answered(turn: Turn, row: Outgoing, status: int, body: dict[str, Any]) -> No
             waiting = join.with_(state="waiting", why="")
             turn.put(waiting)
             turn.show("join", join=views.join(waiting))
+            turn.do(Call("invite_poll", {"join_id": join.join_id}))
         else:
             turn.backend.delete_key_package(join.key_package_ref)
     elif status >= 400:  # noqa: PLR2004
@@ -150,8 +162,8 @@ def answered(turn: Turn, row: Outgoing, status: int, body: dict[str, Any]) -> No
 def polled(turn: Turn, answer: dict[str, Any]) -> None:
     """How an own join stands. Raises `InviteError` when the Welcome is not what the link promises."""
     match answer:
-        case {"join_id": str(join_id), "status": str(status)}:
-            join = turn.get(Join, UUID(join_id).bytes)
+        case {"join_id": str(join_id), "status": str(status)} if is_uuid(join_id):
+            join = turn.get(Join, uuid_bytes(join_id))
         case _:
             return
     if join is None or join.state != "waiting":
@@ -165,20 +177,18 @@ def polled(turn: Turn, answer: dict[str, Any]) -> None:
 
 def fail(turn: Turn, join_id: str, error: Exception) -> None:
     """The Welcome was refused: the join has failed, with words."""
-    join = turn.get(Join, UUID(join_id).bytes)
+    join = turn.get(Join, uuid_bytes(join_id))
     if join:
         _end(turn, join, "failed", str(error))
 
 
 def _welcome(turn: Turn, join: Join, answer: dict[str, Any]) -> None:
-    match answer:
-        case {"welcome_hex": str(welcome_hex), "welcome_tag": str(tag_hex), "from_seq": int(from_seq)}:
-            try:
-                welcome, tag = bytes.fromhex(welcome_hex), bytes.fromhex(tag_hex)
-            except ValueError:
-                raise InviteError("bad_welcome", NOT_OURS) from None
-        case _:
-            raise InviteError("bad_welcome", NOT_OURS)
+    try:
+        welcome = from_hex(answer.get("welcome_hex"), name="welcome_hex")
+        tag = from_hex(answer.get("welcome_tag"), name="welcome_tag", size=32)
+        from_seq = integer(answer.get("from_seq"), name="from_seq", at_least=1)
+    except WireError:
+        raise InviteError("bad_welcome", NOT_OURS) from None
     keys = invite.Keys.derive(turn.mls, join.invite_id, join.secret)
     if not invite.same(tag, invite.welcome_tag(keys.welcome, join.join_id, join.key_package, welcome)):
         raise InviteError("bad_welcome", NOT_OURS)
@@ -191,10 +201,15 @@ def _welcome(turn: Turn, join: Join, answer: dict[str, Any]) -> None:
         raise InviteError("bad_welcome", "What let you in could not be read. Ask for a new link.") from None
     if joined.group_id != join.mls_id or device.group_uuid(joined.group_data) != group_key(join.group_id):
         raise InviteError("other_group", NOT_OURS)
-    _enter(turn, join, joined, from_seq)
+    _enter(turn, join, joined, from_seq - 1, old)
 
 
-def _enter(turn: Turn, join: Join, joined: Any, from_seq: int) -> None:
+def _enter(turn: Turn, join: Join, joined: Any, cursor: int, old: Group | None) -> None:
+    """`old`: the group as it was before this device left it; its lines stay, and none takes the place of one."""
+    if old and cursor <= old.cursor:
+        cursor, index = old.cursor, old.index
+    else:
+        index = 0
     group = Group(
         group_id=join.group_id,
         mls_id=joined.group_id,
@@ -202,7 +217,8 @@ def _enter(turn: Turn, join: Join, joined: Any, from_seq: int) -> None:
         tree_hash=turn.backend.tree_hash(joined.group_id),
         epoch_authenticator=turn.backend.epoch_authenticator(joined.group_id),
         updated_at=turn.now,
-        cursor=from_seq - 1,
+        cursor=cursor,
+        index=index,
         handover_by=turn.now + controls.HANDOVER_WITHIN,
     )
     turn.put(group)

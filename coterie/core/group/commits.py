@@ -17,6 +17,9 @@ from coterie.core.records import Group, Invite, Outgoing
 from coterie.core.state import Turn
 from coterie_wire import CommitData
 
+LEAVE_RETRY = 60_000
+"""How long after a refused commit a member who left is tried again, in milliseconds."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Newcomer:
@@ -43,27 +46,48 @@ def advance(turn: Turn, group: Group, newcomers: list[Newcomer]) -> bool:
         return False
     newcomers = _still_invited(turn, newcomers)
     removals = _wanted_removals(turn, group)
-    leaving = {identity for identity, *_ in group.leavers if identity in {leaf.identity for leaf in removals}}
+    for some in _attempts(newcomers):
+        if not (some or removals):
+            break
+        try:
+            _commit(turn, group, some, removals)
+        except turn.mls.MlsError:  # a newcomer that does not fit must not hold up the others, nor a removal
+            if not some:
+                raise
+        else:
+            return True
+    return False
+
+
+def _attempts(newcomers: list[Newcomer]) -> list[list[Newcomer]]:
+    """All together, else one of them, else nobody."""
+    alone = [[one] for one in newcomers] if len(newcomers) > 1 else []
+    return [*([newcomers] if newcomers else []), *alone, []]
+
+
+def _commit(turn: Turn, group: Group, newcomers: list[Newcomer], removals: list[Any]) -> None:
+    asked = {(identity, index, bytes(key)) for identity, index, key, _ in group.leavers}
     replaced = _replaced(turn, group, newcomers)
-    if not (newcomers or removals):
-        return False
     added = sorted({one.device_id for one in newcomers})
     data = CommitData(
         added=tuple(added),
         removed=tuple(sorted({leaf.device_id for leaf in (*removals, *replaced)} - set(added))),
-        end_invites=any(leaf.identity not in leaving for leaf in removals),
+        end_invites=any((leaf.identity, leaf.index, leaf.encryption_key) not in asked for leaf in removals),
         invites=tuple({one.invite_id for one in newcomers}),
     )
     _build(turn, group, newcomers, sorted({leaf.index for leaf in (*removals, *replaced)}), data)
-    return True
 
 
 def _still_invited(turn: Turn, newcomers: list[Newcomer]) -> list[Newcomer]:
-    """Those whose invite is alive, and of each invite no more than it has uses left."""
+    """Those whose invite is alive, each device once, and of each invite no more than it has uses left."""
     taken: Counter[bytes] = Counter()
-    invited = []
+    invited: list[Newcomer] = []
     for one in newcomers:
         invite = turn.get(Invite, one.invite_id)
+        if any(
+            one.identity == other.identity or one.signature_key == other.signature_key for other in invited
+        ):
+            continue
         if invite and invite.group_id == one.group_id and invite.alive(turn.now):
             taken[one.invite_id] += 1
             if taken[one.invite_id] <= invite.max_uses - invite.uses:
@@ -147,6 +171,7 @@ def given_up(turn: Turn, row: Outgoing) -> None:
     """The service refused the commit for good: it is discarded, and known should it be delivered after all.
 
     What it was to remove is forgotten with it, unless it also let somebody in, which may be why it was refused.
+    Members who asked to leave are tried again after a while.
     """
     group = lines.need(turn, row.group_id)
     if turn.backend.has_pending_commit(group.mls_id):
@@ -154,4 +179,7 @@ def given_up(turn: Turn, row: Outgoing) -> None:
     turn.delete(row)
     digest = hashlib.sha256(row.mls_bytes).digest()
     removals = group.removals if row.fields["joins"] else []
-    turn.put(group.with_(dropped=[*group.dropped, [row.epoch, digest]], removals=removals))
+    later = turn.now + LEAVE_RETRY
+    leavers = [[identity, index, key, max(due, later)] for identity, index, key, due in group.leavers]
+    dropped = [*group.dropped, [row.epoch, digest]]
+    turn.put(group.with_(dropped=dropped, removals=removals, leavers=leavers))

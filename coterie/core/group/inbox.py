@@ -216,6 +216,7 @@ def _membership_lines(
             about = [leaf.identity, committer] if allowed else [committer, leaf.identity]
             group = lines.notice(turn, group, code, about, at=time)
     for leaf in merged.added:
+        lines.came(turn, group, leaf)
         group = lines.notice(turn, group, "joined", [leaf.identity, committer], at=time)
     return group
 

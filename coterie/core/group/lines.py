@@ -105,11 +105,25 @@ def text_line(
 
 def first_time(turn: Turn, group: Group, sender: str, content_id: bytes, seq: int) -> bool:
     """Whether this content of this sender is new; remembers it."""
-    digest = hashlib.sha256(group.key + sender.encode() + content_id).digest()[:16]
+    digest = _seen(group, sender, content_id)
     if turn.get(Seen, group.key + digest):
         return False
     turn.put(Seen(group_id=group.group_id, seq=seq, digest=digest))
     return True
+
+
+def _seen(group: Group, sender: str, content_id: bytes) -> bytes:
+    return hashlib.sha256(group.key + sender.encode() + content_id).digest()[:16]
+
+
+def came(turn: Turn, group: Group, leaf: Member) -> None:
+    """Remember the leaf of a newcomer: its key package has served."""
+    first_time(turn, group, "leaf", leaf.encryption_key, group.cursor)
+
+
+def was_here(turn: Turn, group: Group, leaf: Member) -> bool:
+    """Whether the leaf of a key package has come into the group before."""
+    return turn.get(Seen, group.key + _seen(group, "leaf", leaf.encryption_key)) is not None
 
 
 def learn_name(turn: Turn, group: Group, identity: str, name: object, *, hearsay: bool) -> None:
