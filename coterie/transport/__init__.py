@@ -51,6 +51,21 @@ def deliver_address(service: str) -> str:
     return "ws" + service.removeprefix("http") + DELIVER
 
 
+def request_headers(path: str, body: object, token: str | None) -> dict[str, str]:
+    """What every request carries.
+
+    The version makes Supabase Auth, and ours in its place, name errors by a text in `code`, as the functions do.
+    """
+    headers = {"Accept": "application/json"}
+    if path.startswith("/auth/v1/"):
+        headers["X-Supabase-Api-Version"] = "2024-01-01"
+    if body is not None:
+        headers["Content-Type"] = "application/json"
+    if token is not None:
+        headers["Authorization"] = f"Bearer {token}"
+    return headers
+
+
 def encode(body: Any) -> str:
     """JSON without white space."""
     return json.dumps(body, separators=(",", ":"), ensure_ascii=False)

@@ -25,6 +25,7 @@ from coterie.transport import (
     frame,
     no_answer,
     no_answer_in_time,
+    request_headers,
     service_address,
     socket_closed,
 )
@@ -139,19 +140,15 @@ class FetchTransport:
         """As `ports.Transport.request`. Redirects are errors, and nothing is cached: a token goes to one place."""
         if self._closed:
             raise no_answer()
-        headers = {"Accept": "application/json"}
-        if token is not None:
-            headers["Authorization"] = f"Bearer {token}"
         options: dict[str, Any] = {
             "method": method,
-            "headers": headers,
+            "headers": request_headers(path, body, token),
             "cache": "no-store",
             "credentials": "omit",
             "redirect": "error",
             "referrerPolicy": "no-referrer",
         }
         if body is not None:
-            headers["Content-Type"] = "application/json"
             options["body"] = encode(body)
         return await self._fetch(path, options)
 

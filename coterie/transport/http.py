@@ -23,6 +23,7 @@ from coterie.transport import (
     frame,
     no_answer,
     no_answer_in_time,
+    request_headers,
     service_address,
     socket_closed,
 )
@@ -94,11 +95,7 @@ class HttpTransport:
         self, method: str, path: str, body: Mapping[str, Any] | None, token: str | None
     ) -> Answer:
         """As `ports.Transport.request`. Redirects are not followed: a token goes to one place."""
-        headers = {"Accept": "application/json"}
-        if body is not None:
-            headers["Content-Type"] = "application/json"
-        if token is not None:
-            headers["Authorization"] = f"Bearer {token}"
+        headers = request_headers(path, body, token)
         content = None if body is None else encode(body).encode()
         if self._http.is_closed:
             raise no_answer()

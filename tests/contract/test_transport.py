@@ -12,14 +12,19 @@ import socket as sockets
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
+import jwt
 import pytest
 import uvicorn
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from coterie.ports import Transport
 from coterie.transport.http import HttpTransport
+from coterie_wire import device_proof_message
 from tests.contract import transport_contract as contract
 from tests.contract.odd_service import make_app
+from tests.support.server import Service
 
 call, unreachable = contract.call, contract.unreachable
 KEY = "sb_publishable_made_up"
@@ -228,3 +233,118 @@ def _end(frames: AsyncIterator[object]) -> Awaitable[object]:
         return [frame async for frame in frames]
 
     return last()
+
+
+# ------------------------------------------------------------------------------------------ the real service
+
+
+async def _signed_in(transport: Transport) -> dict[str, Any]:
+    answer = await transport.request("POST", "/auth/v1/signup", {}, None)
+    assert answer.status == 200, answer
+    return answer.body
+
+
+async def _function(
+    transport: Transport, name: str, token: str | None, **body: object
+) -> tuple[int, str | None]:
+    answer = await transport.request("POST", f"/functions/v1/{name}", body, token)
+    return answer.status, answer.body.get("code")
+
+
+async def _registered(transport: Transport, session: dict[str, Any]) -> str:
+    """The id of a new device in this session."""
+    key = Ed25519PrivateKey.generate()
+    public = key.public_key().public_bytes_raw()
+    claims = jwt.decode(session["access_token"], options={"verify_signature": False})
+    proof = key.sign(device_proof_message(session["user"]["id"], claims["session_id"], public))
+    body = {"signature_key": public.hex(), "name": "Terminal", "proof": proof.hex()}
+    token = session["access_token"]
+    answer = await transport.request("POST", "/functions/v1/device_register", body, token)
+    assert answer.status == 200, answer
+    return str(answer.body["device_id"])
+
+
+async def test_a_guest_signs_in_renews_and_signs_out(
+    made: Callable[..., Transport], service: Service
+) -> None:
+    transport = made(service.url)
+    session = await _signed_in(transport)
+    assert session["user"]["is_anonymous"] is True
+    renew = "/auth/v1/token?grant_type=refresh_token"
+    renewed = await transport.request("POST", renew, {"refresh_token": session["refresh_token"]}, None)
+    assert renewed.status == 200
+    assert renewed.body["user"]["id"] == session["user"]["id"]
+    assert renewed.body["expires_at"] >= session["expires_at"]
+    token = renewed.body["access_token"]
+    user = await transport.request("GET", "/auth/v1/user", None, token)
+    assert (user.body.get("user") or user.body)["id"] == session["user"]["id"]
+    await _registered(transport, renewed.body)
+    assert await _function(transport, "groups_list", token) == (200, None)
+    assert (await transport.request("POST", "/auth/v1/logout", {}, token)).status == 204
+    assert await _function(transport, "groups_list", token) == (401, "no_session")
+
+
+async def test_what_identity_refuses_is_an_answer(made: Callable[..., Transport], service: Service) -> None:
+    transport = made(service.url)
+    renew = "/auth/v1/token?grant_type=refresh_token"
+    answer = await transport.request("POST", renew, {"refresh_token": "no such token"}, None)
+    assert answer.status == 400
+    assert answer.body.get("code") == "refresh_token_not_found"
+    assert (await transport.request("GET", "/auth/v1/user", None, "no.such.token")).status in (401, 403)
+    keys = await transport.request("GET", "/auth/v1/.well-known/jwks.json", None, None)
+    assert keys.body["keys"]
+
+
+async def test_functions_answer_and_refuse(made: Callable[..., Transport], service: Service) -> None:
+    transport = made(service.url)
+    assert await _function(transport, "groups_list", None) == (401, "no_session")
+    session = await _signed_in(transport)
+    token = session["access_token"]
+    assert await _function(transport, "groups_list", token) == (403, "device_not_registered")
+    await _registered(transport, session)
+    assert await _function(transport, "no_such_function", token) == (404, "unknown_function")
+    assert await _function(transport, "groups_list", token, extra=1) == (400, "bad_request")
+    nobody = {"group_id": "11111111-1111-4111-8111-111111111111", "after": 0}
+    assert await _function(transport, "get_messages", token, **nobody) == (403, "not_a_member")
+    query = f"/functions/v1/get_messages?group_id={nobody['group_id']}&after=0"
+    assert (await transport.request("GET", query, None, token)).status == 403
+
+
+async def test_deliver_greets_answers_and_refuses(made: Callable[..., Transport], service: Service) -> None:
+    transport = made(service.url)
+    session = await _signed_in(transport)
+    device_id = await _registered(transport, session)
+    socket = await transport.connect()
+    frames = socket.frames()
+    await socket.send({"v": 1, "type": "hello", "token": session["access_token"], "cursors": {}})
+    ready = await anext(frames)
+    assert (ready["type"], ready["device_id"]) == ("ready", device_id)
+    await socket.send({"v": 1, "type": "ping"})
+    assert (await anext(frames))["type"] == "pong"
+    await socket.close()
+    stranger = await transport.connect()
+    await stranger.send({"v": 1, "type": "hello", "token": "no.such.token", "cursors": {}})
+    refusal = await anext(stranger.frames())
+    assert (refusal["type"], refusal["code"]) == ("error", "no_session")
+    await stranger.close()
+
+
+async def test_a_service_that_is_killed_and_comes_back(
+    made: Callable[..., Transport], make_service: Callable[..., Service]
+) -> None:
+    service = make_service()
+    transport = made(service.url)
+    session = await _signed_in(transport)
+    await _registered(transport, session)
+    socket = await transport.connect()
+    frames = socket.frames()
+    await socket.send({"v": 1, "type": "hello", "token": session["access_token"], "cursors": {}})
+    await anext(frames)
+    service.kill()
+    await unreachable(_end(frames), "socket_closed")
+    await unreachable(
+        transport.request("POST", "/functions/v1/groups_list", {}, session["access_token"]), "unreachable"
+    )
+    service.start()
+    assert await _function(transport, "groups_list", session["access_token"]) == (200, None)
+    await socket.close()
