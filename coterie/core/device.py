@@ -93,9 +93,20 @@ def group_data(group_uuid: bytes, owner: str) -> bytes:
 
 def group_uuid(data: bytes) -> bytes:
     """The app's UUID in group data, or b"" when it is none of ours."""
+    found = _group_data(data).get("uuid")
+    return found if isinstance(found, bytes) else b""
+
+
+def group_owner(data: bytes) -> str:
+    """The identity that made the group, from its data, or "" when it says none."""
+    roles = _group_data(data).get("roles")
+    owners = [who for who, role in roles.items() if role == "owner"] if isinstance(roles, dict) else []
+    return str(owners[0]) if len(owners) == 1 else ""
+
+
+def _group_data(data: bytes) -> dict[Any, Any]:
     try:
         body = load(data)
     except ContentError:
-        return b""
-    found = body.get("uuid") if isinstance(body, dict) and body.get("v") == 1 else None
-    return found if isinstance(found, bytes) else b""
+        return {}
+    return body if isinstance(body, dict) and body.get("v") == 1 else {}

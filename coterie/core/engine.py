@@ -28,6 +28,7 @@ from coterie.core.records import (
     Outgoing,
     Profile,
     Seen,
+    Sent,
     Session,
     group_key,
 )
@@ -139,13 +140,16 @@ class Engine:
 
         def work(turn: Turn) -> dict[str, Any]:
             me = joining.set_name(turn, name)
-            for group in turn.rows(Group) if self.registered and not self.read_only else []:
-                if group.can_send:
-                    lines.learn_name(turn, group, lines.own_identity(turn), me.name, hearsay=False)
-                    outbox.send_profile(turn, group)
+            self._tell_name(turn, me)
             return {"name": me.name}
 
         return self._turn(now, work)
+
+    def _tell_name(self, turn: Turn, me: Me) -> None:
+        for group in turn.rows(Group) if self.registered and not self.read_only else []:
+            if group.can_send:
+                lines.learn_name(turn, group, lines.own_identity(turn), me.name, hearsay=False)
+                outbox.send_profile(turn, group)
 
     def export(self, rows: Mapping[str, Mapping[bytes, bytes]]) -> bytes:
         """The whole state, with the stored rows of `device.EXPORTED`."""
@@ -275,7 +279,9 @@ class Engine:
     def create_invite(
         self, group_id: str, lifetime: int, max_uses: int, origin: str, now: int
     ) -> tuple[Step, dict[str, Any]]:
-        """A link; `lifetime` in seconds. Raises `LocalError`."""
+        """A link; `lifetime` in seconds. Raises `LocalError` (`bad_invite` out of its bounds)."""
+        if not (1 <= lifetime <= invite.MAX_LIFETIME and 1 <= max_uses <= invite.MAX_USES):
+            raise LocalError("bad_invite", "An invite link lasts up to a year and lets in up to 100,000.")
 
         def work(turn: Turn) -> dict[str, Any]:
             group = lines.need_sending(turn, group_id)
@@ -295,7 +301,7 @@ class Engine:
 
         def look(turn: Turn) -> list[dict[str, Any]]:
             lines.need(turn, group_id)
-            known = [one for one in turn.rows(Invite) if one.group_id == group_id]
+            known = [one for one in turn.rows(Invite) if one.group_id == group_id and one.tag_key]
             return [
                 views.invite(
                     one if one.alive(now) else one.with_(ended=True),
@@ -364,7 +370,16 @@ class Engine:
         preview = self.previews.get(link.invite_id)
         if preview is None:
             raise StateError("no_preview", "The invitation was not looked at yet.")
-        return self._turn(now, lambda turn: joining.start(turn, link, preview, name))
+
+        def work(turn: Turn) -> dict[str, Any]:
+            before = turn.get(Me, b"me")
+            view = joining.start(turn, link, preview, name)
+            me = turn.get(Me, b"me")
+            if me and me != before:
+                self._tell_name(turn, me)
+            return view
+
+        return self._turn(now, work)
 
     def cancel_join(self, join_id: str, now: int) -> Step:
         """Take a request back. Raises `StateError` (`no_join`)."""
@@ -512,7 +527,8 @@ def _delete_rows(turn: Turn, group: Group) -> None:
     for kind in (Group, Outgoing, Profile, Seen):
         for record in turn.rows(kind, group.key):
             turn.delete(record)
-    for known in turn.rows(Invite):
+    elsewhere: list[Invite | Sent] = [*turn.rows(Invite), *turn.rows(Sent)]
+    for known in elsewhere:
         if known.group_id == group.group_id:
             turn.delete(known)
     turn.backend.delete_group(group.mls_id)
@@ -532,6 +548,7 @@ def _new_group(turn: Turn, name: str) -> Group:
         tree_hash=turn.backend.tree_hash(mls_id),
         epoch_authenticator=turn.backend.epoch_authenticator(mls_id),
         updated_at=turn.now,
+        owner=own,
     )
     turn.put(group)
     turn.put(Chat(id=group_id, rev=1, modified_at=turn.now, name=name))
@@ -587,5 +604,9 @@ def _called(turn: Turn, row: Outgoing, status: int, body: dict[str, Any]) -> Non
         group = lines.notice(turn, group.with_(state="left", why="left_self"), "left_self")
         lines.save(turn, group)
     elif status >= 400:  # noqa: PLR2004
+        if row.function == "invite_create":  # the link will never work
+            made = turn.get(Invite, row.fields["invite_id"])
+            if made:
+                turn.put(made.with_(ended=True))
         sentence = str(body.get("message") or f"The service answered {status}.")
         turn.show("problem", code=str(body.get("code", "refused")), sentence=sentence)

@@ -27,6 +27,8 @@ INFO = b"coterie/invite/v1/"
 DEFAULT_LIFETIME = 7 * 86_400
 """Seconds."""
 DEFAULT_USES = 50
+MAX_LIFETIME = 366 * 86_400
+MAX_USES = 100_000
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -29,6 +29,8 @@ NOT_OURS = (
 def set_name(turn: Turn, name: str) -> Me:
     """Keep the own name. Raises `LocalError` (`bad_name`)."""
     clean, old = contents.clean_name(name), turn.get(Me, b"me")
+    if old and old.name == clean:
+        return old
     me = (
         old.changed(turn.now, name=clean)
         if old
@@ -219,6 +221,8 @@ def _enter(turn: Turn, join: Join, joined: Any, cursor: int, old: Group | None) 
         updated_at=turn.now,
         cursor=cursor,
         index=index,
+        owner=device.group_owner(joined.group_data),
+        invites_since=joined.epoch,
         handover_by=turn.now + controls.HANDOVER_WITHIN,
     )
     turn.put(group)

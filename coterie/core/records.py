@@ -135,6 +135,10 @@ class Group(Record):
     """[epoch, SHA-256] of own commits that were given up."""
     handover_by: int = 0
     """When to ask for the live invites, if nobody handed them over; 0: they came."""
+    owner: str = ""
+    """The identity that made the group, as its data named it when this device came in."""
+    invites_since: int = 0
+    """Invites told in content of an earlier epoch are over: a commit ended them, or this device was not there."""
 
     @property
     def key(self) -> bytes:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from coterie.core import content as contents
+from coterie.core import device
 from coterie.core.mls import Member
 from coterie.core.records import Chat, Group, Invite, Join, Line, Outgoing, Profile, group_key
 from coterie.core.state import Turn
 from coterie.errors import ContentError
+from coterie_wire import is_uuid
 
 PENDING_SEQ = 1 << 63
 """Lines that have no seq yet sort behind all others."""
@@ -25,6 +27,8 @@ CAUSES = {
     "inviter_absent": "Nobody in this group has the key that the link names as {0}. Be careful what you say.",
     "wrong_roster": "{0} told the service something else than the group about who is a member.",
     "role_breach": "{0} removed {1} without being allowed to.",
+    "roles_changed": "{0} tried to change who may do what in this group. It was ignored.",
+    "replaced_self": "Another copy of this device took over your place here.",
     "bad_join": "Someone tried to join with a key that does not come from the invite link. They were not let in.",
     "forged_own": "A message claimed to be yours and is not. It was ignored.",
     "own_unknown": "A message of yours was sent from another copy.",
@@ -62,7 +66,7 @@ def name_of(turn: Turn, group_id: str, identity: str) -> str | None:
 
 
 def _word(turn: Turn, group_id: str, word: str) -> str:
-    if "#" not in word:
+    if not is_uuid(word.rpartition("#")[2]):  # a name or a number; names may have a # in them
         return word
     if word == _own_identity(turn):
         return "you"
@@ -111,13 +115,8 @@ def _member(turn: Turn, record: Group, leaf: Member) -> dict[str, Any]:
 
 
 def owner(turn: Turn, record: Group) -> str:
-    """The identity that created the group, from the group data."""
-    data = contents.load(turn.backend.group_data(record.mls_id))
-    roles = data.get("roles") if isinstance(data, dict) else None
-    owners = (
-        [identity for identity, role in roles.items() if role == "owner"] if isinstance(roles, dict) else []
-    )
-    return str(owners[0]) if owners else ""
+    """The identity that created the group."""
+    return record.owner or device.group_owner(turn.backend.group_data(record.mls_id))
 
 
 def line(turn: Turn, record: Line) -> dict[str, Any]:

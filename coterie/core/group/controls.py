@@ -4,35 +4,46 @@ from __future__ import annotations
 
 from typing import Any
 
+from coterie.core.content import Content
 from coterie.core.group import lines, outbox
 from coterie.core.mls import Member
 from coterie.core.records import Chat, Group, Invite, Profile, group_key
 from coterie.core.state import Turn
+from coterie_wire import WireError, integer
 
 HANDOVER_WITHIN = 60_000
 """How long a newcomer waits for the live invites before asking, in milliseconds."""
 LEAVE_STEP = 3_000
 """How long the next leaf waits for the one before it to remove somebody who left, in milliseconds."""
 MAX_INVITES = 100
+MAX_ENDED = 1000
+ID_SIZE = 16
 KEY_SIZE = 32
 
 
-def take(turn: Turn, group: Group, sender: Member, body: dict[str, Any]) -> Group:
+def take(turn: Turn, group: Group, sender: Member, content: Content) -> Group:
     """Act on a control message; unknown types are of a newer version and change nothing."""
-    match body:
+    match content.control:
         case {"type": "profile", "name": name}:
             lines.learn_name(turn, group, sender.identity, name, hearsay=False)
-        case {"type": "invite", "invite": dict(invite)}:
+        case {"type": "invite", "invite": dict(invite)} if _may_tell(group, content):
             _learn_invite(turn, group, invite)
-        case {"type": "invite_end", "id": bytes(invite_id)}:
+        case {"type": "invite_end", "id": bytes(invite_id)} if len(invite_id) == ID_SIZE:
             _end_invite(turn, group, invite_id)
         case {"type": "leave"}:
             return _leaving(turn, group, sender)
         case {"type": "handover", "invites": list(invites), "profiles": dict(profiles)}:
-            return _handed_over(turn, group, invites, profiles)
+            return _handed_over(turn, group, invites if _may_tell(group, content) else [], profiles)
         case {"type": "ask"}:
             return _asked(turn, group, sender)
     return group
+
+
+def _may_tell(group: Group, content: Content) -> bool:
+    """Whether invites in a message can be alive: one that was written in an earlier epoch, and encrypted anew after
+    a commit had ended all invites, still names them.
+    """
+    return content.epoch is not None and content.epoch >= group.invites_since
 
 
 def invite_body(invite: Invite) -> dict[str, Any]:
@@ -52,25 +63,28 @@ def _learn_invite(turn: Turn, group: Group, body: dict[str, Any]) -> None:
         case {
             "id": bytes(invite_id),
             "keys": [bytes(preview), bytes(tag), bytes(welcome)],
-            "created": int(created),
-            "expires": int(expires),
-            "uses": int(uses),
-            "max": int(most),
-        } if len(invite_id) == 16 and {len(preview), len(tag), len(welcome)} == {KEY_SIZE}:  # noqa: PLR2004
-            if turn.get(Invite, invite_id) is None and len(_invites(turn, group)) < MAX_INVITES:
-                turn.put(
-                    Invite(
-                        invite_id=invite_id,
-                        group_id=group.group_id,
-                        preview_key=preview,
-                        tag_key=tag,
-                        welcome_key=welcome,
-                        created_at=created,
-                        expires_at=expires,
-                        uses=uses,
-                        max_uses=most,
-                    )
+            "created": created,
+            "expires": expires,
+            "uses": uses,
+            "max": most,
+        } if len(invite_id) == ID_SIZE and {len(preview), len(tag), len(welcome)} == {KEY_SIZE}:
+            if turn.get(Invite, invite_id) or len(_invites(turn, group)) >= MAX_INVITES:
+                return
+            try:
+                made = Invite(
+                    invite_id=invite_id,
+                    group_id=group.group_id,
+                    preview_key=preview,
+                    tag_key=tag,
+                    welcome_key=welcome,
+                    created_at=integer(created),
+                    expires_at=integer(expires),
+                    uses=integer(uses),
+                    max_uses=integer(most),
                 )
+            except WireError:
+                return
+            turn.put(made)
 
 
 def _invites(turn: Turn, group: Group) -> list[Invite]:
@@ -80,9 +94,29 @@ def _invites(turn: Turn, group: Group) -> list[Invite]:
 
 
 def _end_invite(turn: Turn, group: Group, invite_id: bytes) -> None:
+    """An invite that is not known yet is remembered as ended: a handover written before its end may still come."""
     invite = turn.get(Invite, invite_id)
     if invite and invite.group_id == group.group_id:
         turn.put(invite.with_(ended=True))
+    elif invite is None and len(_ended(turn, group)) < MAX_ENDED:
+        turn.put(
+            Invite(
+                invite_id=invite_id,
+                group_id=group.group_id,
+                preview_key=b"",
+                tag_key=b"",
+                welcome_key=b"",
+                created_at=turn.now,
+                expires_at=turn.now,
+                max_uses=0,
+                ended=True,
+            )
+        )
+
+
+def _ended(turn: Turn, group: Group) -> list[Invite]:
+    """Ends of invites that this device never knew."""
+    return [one for one in turn.rows(Invite) if one.group_id == group.group_id and not one.tag_key]
 
 
 def _leaving(turn: Turn, group: Group, sender: Member) -> Group:

@@ -16,7 +16,7 @@ from coterie.core.group import commits, controls, lines, outbox
 from coterie.core.mls import Member
 from coterie.core.records import Group, Invite, Outgoing, Sent, group_key
 from coterie.core.state import Turn
-from coterie.errors import ContentError
+from coterie.errors import ContentError, StorageError
 from coterie_wire import CommitData, ContentType, Envelope, WireError, parse_header, uuid_bytes
 
 CAUSE = {"wrong_group": "wrong_group", "stale": "replayed", "too_early": "too_early"}
@@ -50,8 +50,11 @@ def receive(turn: Turn, envelope: Envelope, *, paged: bool) -> None:
 
 
 def at(envelope: Envelope) -> int:
-    """The service's time of an envelope, in milliseconds since 1970."""
-    return int(datetime.fromisoformat(envelope.server_time).timestamp() * 1000)
+    """The service's time of an envelope, in milliseconds since 1970; 0 for a time that never was."""
+    try:
+        return max(0, int(datetime.fromisoformat(envelope.server_time).timestamp() * 1000))
+    except (ValueError, OverflowError):
+        return 0
 
 
 def _open(turn: Turn, group: Group, envelope: Envelope) -> Group:
@@ -106,7 +109,12 @@ def _process(turn: Turn, group: Group, envelope: Envelope, data: bytes) -> Group
 
 
 def _failed(turn: Turn, group: Group, envelope: Envelope, data: bytes, code: str) -> Group:
-    """A message that MLS refuses: a line with its cause; a commit that cannot be accepted breaks the group."""
+    """A message that MLS refuses: a line with its cause; a commit that cannot be accepted breaks the group.
+
+    Raises `StorageError` when it is this device's own state that does not hold: the message is not to blame.
+    """
+    if code == "corrupt":
+        raise StorageError("corrupt_row", "This device's keys cannot be read.")
     cause = CAUSE.get(code, "unreadable")
     if cause == "unreadable" and _is_commit(data):
         return _broken(turn, group, "bad_commit", [_hinted_sender(turn, group, envelope)])
@@ -149,14 +157,14 @@ def _application(turn: Turn, group: Group, envelope: Envelope, opened: Any) -> G
     if content.epoch == group.epoch and content.authenticator != group.epoch_authenticator[:16]:
         group = lines.notice(turn, group, "fork", [sender.identity])
     if content.control is not None:
-        return controls.take(turn, group, sender, content.control)
+        return controls.take(turn, group, sender, content)
     line = lines.text_line(
         turn,
         group,
         seq=envelope.seq,
         index=group.index,
         sender=sender.identity,
-        at=at(envelope),
+        at=at(envelope) or turn.now,
         content=opened.data,
     )
     return lines.add(turn, group.with_(unread=group.unread + 1), line)
@@ -171,6 +179,8 @@ def _after_commit(turn: Turn, group: Group, envelope: Envelope, merged: Any) -> 
     group = _new_epoch(turn, group, merged)
     group = _membership_lines(turn, group, envelope, merged, before)
     group = _roster(turn, group, merged)
+    if merged.group_data is not None:  # this version never changes it, so nobody may
+        group = lines.notice(turn, group, "roles_changed", [merged.committer.identity], at=at(envelope))
     if merged.self_removed:
         return _out(turn, group)
     turn.show("members", group_id=group.group_id, members=views.members(turn, group))
@@ -202,14 +212,16 @@ def _membership_lines(
     committer, time = merged.committer.identity, at(envelope)
     added = {leaf.identity for leaf in merged.added}
     if merged.external:
-        return lines.notice(turn, group, "rejoined", [committer], at=time)
+        code = "replaced_self" if merged.self_removed else "rejoined"
+        return lines.notice(turn, group, code, [committer], at=time)
     for leaf in merged.removed:
         if leaf.identity in added:
             continue  # an older leaf of someone who is added anew
         if leavers.get(leaf.identity) == (leaf.index, leaf.encryption_key):
             group = lines.notice(turn, group, "left", [leaf.identity], at=time)
         elif leaf.identity == lines.own_identity(turn):
-            group = lines.notice(turn, group, "removed_self", [committer], at=time)
+            code = "left_self" if group.why == "left_self" else "removed_self"
+            group = lines.notice(turn, group, code, [committer], at=time)
         else:
             allowed = committer == views.owner(turn, group)
             code = "removed" if allowed else "role_breach"
@@ -231,6 +243,8 @@ def _roster(turn: Turn, group: Group, merged: Any) -> Group:
     removed = {leaf.device_id for leaf in merged.removed} - added
     if not merged.external and (set(data.added), set(data.removed)) != (added, removed):
         group = lines.notice(turn, group, "wrong_roster", [merged.committer.identity])
+    if data.end_invites:
+        group = group.with_(invites_since=merged.epoch)
     for invite in turn.rows(Invite):
         if invite.group_id != group.group_id:
             continue
@@ -244,7 +258,10 @@ def _roster(turn: Turn, group: Group, merged: Any) -> Group:
 
 def _out(turn: Turn, group: Group) -> Group:
     """This device was removed: nothing more is sent, and what waited is said not to have gone."""
-    group = group.with_(state="removed", why="not_a_member")
+    if group.why == "left_self":
+        group = group.with_(state="left")
+    else:
+        group = group.with_(state="removed", why="not_a_member")
     turn.put(group)
     for row in turn.rows(Outgoing, group.key):
         if row.kind == "message":
