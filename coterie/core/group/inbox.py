@@ -258,10 +258,8 @@ def _roster(turn: Turn, group: Group, merged: Any) -> Group:
 
 def _out(turn: Turn, group: Group) -> Group:
     """This device was removed: nothing more is sent, and what waited is said not to have gone."""
-    if group.why == "left_self":
-        group = group.with_(state="left")
-    else:
-        group = group.with_(state="removed", why="not_a_member")
+    left = group.why == "left_self"
+    group = group.with_(state="left") if left else group.with_(state="removed", why="not_a_member")
     turn.put(group)
     for row in turn.rows(Outgoing, group.key):
         if row.kind == "message":
