@@ -21,18 +21,25 @@ Ctrl-C stops the service; its data stay.
 
 
 def main() -> int:
-    """Run the service until it ends; its exit status."""
+    """Run the service until it ends or is stopped; 0 when it was stopped."""
     words = (sys.executable, "-m", "edge_functions", "serve")
     service = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    # Ctrl-C reaches the service by itself; the rest is handed on, and its last words are waited for.
-    signal.signal(signal.SIGINT, lambda *_: None)
-    signal.signal(signal.SIGTERM, lambda *_: service.terminate())
+    stopped: list[int] = []
+
+    def stop(number: int, _: object) -> None:
+        stopped.append(number)
+        if number == signal.SIGTERM:
+            service.terminate()  # Ctrl-C reaches it by itself
+
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
     assert service.stdout is not None  # noqa: S101  a pipe was asked for
     for line in service.stdout:
         print(line, end="", flush=True)
         if ready := READY.search(line):
             show(ready[1])
-    return service.wait()
+    status = service.wait()
+    return 0 if stopped else status
 
 
 def show(link: str) -> None:
