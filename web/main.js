@@ -57,7 +57,7 @@ function onPhase(phase, reason) {
 async function start() {
   dispatch({ type: "phase", phase: "opening" });
   try {
-    const snapshot = await session.call("start");
+    const snapshot = await session.start();
     if (get().known && !snapshot.name && !snapshot.device_id) forgotten();
     dispatch({ type: "snapshot", snapshot });
     if (get().link?.link) act.preview();

@@ -12,7 +12,8 @@ const ASK_MS = 8000; // another tab saves what it is at before it lets go
 export function openSession({ onEvents, onPhase }) {
   let bridge = null;
   let role = "opening";
-  let owned = null; // resolved when this tab owns the state; calls wait for it
+  let owned = null; // resolved when this tab owns the state
+  let started = null; // resolved when the client has started; calls wait for it
 
   const become = (next, reason) => {
     role = next;
@@ -20,6 +21,7 @@ export function openSession({ onEvents, onPhase }) {
   };
   const begin = (worker) => {
     owned = resolvers();
+    started = resolvers();
     bridge = connect(worker, sort, (sentence) => become("failed", sentence));
     bridge.control("begin");
   };
@@ -55,8 +57,14 @@ export function openSession({ onEvents, onPhase }) {
 
   begin(firstWorker);
   return {
-    call: async (op, data) => {
-      await owned.promise;
+    /** Start the client, once this tab owns the state; its answer is a snapshot. */
+    async start() {
+      const snapshot = await bridge.call("start");
+      started.resolve();
+      return snapshot;
+    },
+    async call(op, data) {
+      await started.promise;
       return bridge.call(op, data);
     },
     takeOver,
