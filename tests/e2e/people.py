@@ -60,7 +60,7 @@ class Person:
         self.page.get_by_role("button", name="Invite", exact=True).first.click()
         dialog = self.page.get_by_role("dialog")
         dialog.get_by_role("button", name=re.compile("^Make a")).click()
-        field = dialog.get_by_label("Invite link").first
+        field = dialog.get_by_role("textbox", name="Invite link").first
         expect(field).to_have_value(re.compile(r"/\?join=.{22}#1\..{22}$"), timeout=SOON_MS)
         link = field.input_value()
         self.page.keyboard.press("Escape")
