@@ -186,7 +186,7 @@ class Client:
         """Call a function with the session's token; a token that ended is renewed once. Raises `Unreachable`."""
         token = await self._sessions.token()
         answer = await self._transport.request("POST", f"/functions/v1/{function}", body, token)
-        if answer.status == 401:  # noqa: PLR2004
+        if answer.status == 401:
             token = await self._sessions.renew(token)
             answer = await self._transport.request("POST", f"/functions/v1/{function}", body, token)
         return answer
@@ -233,7 +233,7 @@ class Client:
             while post := self._engine.next_post(lane):
                 key, function, body = post
                 answer = await self._posted(function, body)
-                if answer is None or answer.status >= 500 or answer.status in RETRY:  # noqa: PLR2004
+                if answer is None or answer.status >= 500 or answer.status in RETRY:
                     self._waiting.add(lane)
                     await self._notify_settled()
                     await self._pause(failures, answer)
@@ -384,7 +384,7 @@ class Client:
             raise InviteError(
                 "invite_unavailable", "This invite link does not work any more. Ask for a new one."
             )
-        if answer.status >= 300:  # noqa: PLR2004
+        if answer.status >= 300:
             raise Refused(str(answer.body.get("code")), str(answer.body.get("message")), answer.status)
         return self._engine.previewed(parsed, answer.body)
 

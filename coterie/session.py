@@ -93,10 +93,10 @@ class Sessions:
 
 def _good(answer: Answer) -> dict[str, Any]:
     """The body of a good answer. Raises `Unreachable` for what may pass, `Refused` for a final no."""
-    if answer.status < 300:  # noqa: PLR2004
+    if answer.status < 300:
         return answer.body
     code = str(answer.body.get("code") or answer.body.get("error_code") or "refused")
     sentence = str(answer.body.get("message") or answer.body.get("msg") or "The service refused the sign-in.")
-    if answer.status >= 500 or answer.status == 429:  # noqa: PLR2004
+    if answer.status >= 500 or answer.status == 429:
         raise Unreachable(code, sentence)
     raise Refused(code, sentence, answer.status)

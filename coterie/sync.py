@@ -203,7 +203,7 @@ class Sync:
 
     async def _poll_join(self, join_id: str) -> None:
         answer = await self._inbound.call("invite_poll", {"join_id": join_id})
-        if answer.status < 300:  # noqa: PLR2004
+        if answer.status < 300:
             await self._inbound.take_welcome(answer.body)
 
     # -- catching up --
@@ -224,7 +224,7 @@ class Sync:
         while (after := self._inbound.cursors().get(group_id)) is not None:
             answer = await self._inbound.call("get_messages", {"group_id": group_id, "after": after})
             envelopes = answer.body.get("envelopes")
-            if answer.status >= 300 or not isinstance(envelopes, list) or not envelopes:  # noqa: PLR2004
+            if answer.status >= 300 or not isinstance(envelopes, list) or not envelopes:
                 return
             for envelope in envelopes:
                 await self._envelope(envelope, paged=True)

@@ -46,7 +46,7 @@ async def _look_at_service(settings: Settings, found: Callable[..., None]) -> No
     transport = native.make_transport(settings.service_url)
     try:
         answer = await transport.request("GET", JWKS, None, None)
-        found("service", f"{settings.service_url} answers ({answer.status})", good=answer.status == 200)  # noqa: PLR2004
+        found("service", f"{settings.service_url} answers ({answer.status})", good=answer.status == 200)
     except CoterieError as error:
         found("service", f"{settings.service_url}: {error.sentence}", good=False)
     finally:

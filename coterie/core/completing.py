@@ -77,7 +77,7 @@ class Completing:
         newcomer = self.claiming.pop(body["join_id"], None)
         if newcomer is None:
             return
-        if status < 300:  # noqa: PLR2004
+        if status < 300:
             self.claimed[newcomer.join_id] = newcomer
         else:
             self.elsewhere.add(newcomer.join_id)

@@ -147,7 +147,7 @@ def _end(data: bytes, at: int, depth: int) -> int:
     at += 1
     if value >= _LENGTHS:
         size = 1 << (value - _LENGTHS)
-        if size > 8:  # noqa: PLR2004 - 28 to 31: reserved, and indefinite lengths
+        if size > 8:
             raise ValueError(value)
         value = int.from_bytes(data[at : at + size], "big")
         at += size

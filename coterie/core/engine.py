@@ -425,7 +425,7 @@ class Engine:
                 joining.answered(turn, row, status, body)
             elif row.kind == "call":
                 _called(turn, row, status, body)
-            elif status < 300:  # noqa: PLR2004
+            elif status < 300:
                 (outbox.accepted if row.kind == "message" else commits.taken)(turn, row, body)
             else:
                 self._not_taken(turn, row, status, body)
@@ -603,7 +603,7 @@ def _called(turn: Turn, row: Outgoing, status: int, body: dict[str, Any]) -> Non
     if row.function == "group_leave":
         group = lines.notice(turn, group.with_(state="left", why="left_self"), "left_self")
         lines.save(turn, group)
-    elif status >= 400:  # noqa: PLR2004
+    elif status >= 400:
         if row.function == "invite_create":  # the link will never work
             made = turn.get(Invite, row.fields["invite_id"])
             if made:

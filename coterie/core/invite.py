@@ -135,7 +135,7 @@ class Preview:
                 **rest,
             }:
                 name, inviter = received_name(rest.get("name")), received_name(rest.get("inviter"))
-                if len(group) == 16 and name and inviter and len(identity_key) == 32:  # noqa: PLR2004 - UUID, Ed25519
+                if len(group) == 16 and name and inviter and len(identity_key) == 32:
                     return cls(str(UUID(bytes=group)), mls_id, name, inviter, identity_key, expires)
         raise InviteError(
             "bad_preview", "The invitation does not belong to this link: it was changed on the way."

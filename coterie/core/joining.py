@@ -153,7 +153,7 @@ def answered(turn: Turn, row: Outgoing, status: int, body: dict[str, Any]) -> No
             turn.do(Call("invite_poll", {"join_id": join.join_id}))
         else:
             turn.backend.delete_key_package(join.key_package_ref)
-    elif status >= 400:  # noqa: PLR2004
+    elif status >= 400:
         why = str(body.get("message") or "The service refused the request.")
         if body.get("code") == "invite_unavailable":
             why = "This invite link does not work any more. Ask for a new one."
