@@ -2,6 +2,7 @@
 // modules in a stored zip, and one pack with the client's packages already unpacked. Nothing is resolved or compiled here.
 import * as store from "./store.js";
 import { LOCK, PACK, PYODIDE, STDLIB } from "./manifest.js";
+import { unpack } from "./pack.js";
 
 const here = (path) => new URL(path, import.meta.url).href;
 
@@ -9,22 +10,6 @@ async function fetched(path) {
   const response = await fetch(here(path));
   if (!response.ok) throw new Error(`${path}: HTTP ${response.status}`);
   return new Uint8Array(await response.arrayBuffer());
-}
-
-/**
- * Write the files of a pack below `root`.
- * A pack is: length of the index (u32, little-endian), the index (JSON: path -> length), the files one after the other.
- */
-export function unpack(FS, root, pack) {
-  const size = new DataView(pack.buffer, pack.byteOffset).getUint32(0, true);
-  const index = JSON.parse(new TextDecoder().decode(pack.subarray(4, 4 + size)));
-  let at = 4 + size;
-  for (const [path, length] of Object.entries(index)) {
-    const full = `${root}/${path}`;
-    FS.mkdirTree(full.slice(0, full.lastIndexOf("/")));
-    FS.writeFile(full, pack.subarray(at, at + length), { canOwn: true });
-    at += length;
-  }
 }
 
 /**

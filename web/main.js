@@ -2,7 +2,7 @@
 import { createActions } from "./actions.js";
 import { html } from "./components/html.js";
 import { addressOf, groupInHash, readLink } from "./link.js";
-import { openSession } from "./session.js";
+import { Session } from "./session.js";
 import { initial, reduce } from "./state.js";
 import { render } from "./vendor/preact.mjs";
 import { effect, signal } from "./vendor/signals.mjs";
@@ -127,7 +127,7 @@ function followKnown() {
 
 const unable = cannotRun();
 if (unable) dispatch({ type: "phase", phase: "failed", reason: unable });
-const session = unable ? { call: () => new Promise(() => {}) } : openSession({ onEvents, onPhase });
+const session = unable ? { call: () => new Promise(() => {}) } : new Session({ onEvents, onPhase });
 
 /** Start anew with nothing in memory, on purpose. */
 function restart() {
@@ -135,7 +135,7 @@ function restart() {
   location.replace("/");
 }
 
-const act = createActions({ ...session, restart }, get, dispatch);
+const act = createActions({ call: session.call, takeOver: session.takeOver, restart }, get, dispatch);
 const Root = () => html`<${App} state=${state.value} act=${act} />`;
 render(html`<${Root} />`, document.getElementById("app"));
 followRoute();

@@ -4,77 +4,85 @@ import { firstWorker, makeWorker } from "./start.js";
 import { joinTabs } from "./tabs.js";
 
 const ASK_MS = 8000; // another tab saves what it is at before it lets go
-
-/**
- * @param {{onEvents: (events: object[]) => void, onPhase: (phase: string, reason?: string) => void}} page
- *   `onPhase`: opening, owner, elsewhere, moved, failed
- */
-export function openSession({ onEvents, onPhase }) {
-  let bridge = null;
-  let role = "opening";
-  let owned = null; // resolved when this tab owns the state
-  let started = null; // resolved when the client has started; calls wait for it
-
-  const become = (next, reason) => {
-    role = next;
-    onPhase(next, reason);
-  };
-  const begin = (worker) => {
-    owned = resolvers();
-    started = resolvers();
-    bridge = connect(worker, sort, (sentence) => become("failed", sentence));
-    bridge.control("begin");
-  };
-
-  /** The worker's own events first: they say whose turn it is. */
-  function sort(events) {
-    const rest = events.filter((event) => event.event !== "phase");
-    if (rest.length) onEvents(rest);
-    for (const event of events) if (event.event === "phase") turn(event);
-  }
-
-  function turn({ phase, reason }) {
-    if (phase === "owner") {
-      become("owner");
-      owned.resolve();
-    } else if (phase === "released") {
-      bridge.stop();
-      become("moved");
-      begin(makeWorker()); // ready to take over, and in the queue for it
-    } else if (phase === "elsewhere") {
-      if (role !== "moved") become("elsewhere");
-    } else become(phase, reason);
-  }
-
-  const tabs = joinTabs(() => bridge.control(role === "owner" ? "release" : "stand_back"));
-
-  async function takeOver() {
-    const mine = owned.promise;
-    tabs.ask();
-    const late = new Promise((_, fail) => setTimeout(() => fail(new Error(STUCK)), ASK_MS));
-    await Promise.race([mine, late]);
-  }
-
-  begin(firstWorker);
-  return {
-    /** Start the client, once this tab owns the state; its answer is a snapshot. */
-    async start() {
-      const snapshot = await bridge.call("start");
-      started.resolve();
-      return snapshot;
-    },
-    async call(op, data) {
-      await started.promise;
-      return bridge.call(op, data);
-    },
-    takeOver,
-  };
-}
-
 const STUCK = "The other tab does not answer. Close it, and this one goes on by itself.";
 
 function resolvers() {
   let resolve;
   const promise = new Promise((done) => (resolve = done));
   return { promise, resolve };
+}
+
+export class Session {
+  #page;
+  #bridge = null;
+  #role = "opening";
+  #owned = null; // resolved when this tab owns the state
+  #started = null; // resolved when the client has started; calls wait for it
+  #tabs = joinTabs(() => this.#bridge.control(this.#role === "owner" ? "release" : "stand_back"));
+
+  /**
+   * @param {{onEvents: (events: object[]) => void, onPhase: (phase: string, reason?: string) => void}} page
+   *   `onPhase`: owner, elsewhere, moved, failed
+   */
+  constructor(page) {
+    this.#page = page;
+    this.#begin(firstWorker);
+  }
+
+  /** Start the client, once this tab owns the state; its answer is a snapshot. */
+  start = async () => {
+    const { resolve } = this.#started;
+    const snapshot = await this.#bridge.call("start");
+    resolve();
+    return snapshot;
+  };
+
+  /** Carry out an operation; rejects with a BridgeError. */
+  call = async (op, data) => {
+    await this.#started.promise;
+    return this.#bridge.call(op, data);
+  };
+
+  /** Make this tab the owner: whichever is, is asked to let go. */
+  takeOver = async () => {
+    const mine = this.#owned.promise;
+    this.#tabs.ask();
+    const late = new Promise((_, fail) => setTimeout(() => fail(new Error(STUCK)), ASK_MS));
+    await Promise.race([mine, late]);
+  };
+
+  #begin(worker) {
+    this.#owned = resolvers();
+    this.#started = resolvers();
+    this.#bridge = connect(worker, (events) => this.#sort(events), (sentence) => this.#become("failed", sentence));
+    this.#bridge.control("begin");
+  }
+
+  #become(role, reason) {
+    this.#role = role;
+    this.#page.onPhase(role, reason);
+  }
+
+  /** The worker's own events say whose turn it is; the client's go on to the page. */
+  #sort(events) {
+    const rest = events.filter((event) => event.event !== "phase");
+    if (rest.length) this.#page.onEvents(rest);
+    for (const event of events) if (event.event === "phase") this.#turn(event);
+  }
+
+  #turn({ phase, reason }) {
+    if (phase === "released") this.#moved();
+    else if (phase === "elsewhere" && this.#role === "moved") return; // says so already
+    else {
+      this.#become(phase, reason);
+      if (phase === "owner") this.#owned.resolve();
+    }
+  }
+
+  /** Another tab has it now; a new worker is ready to take over, and in the queue for it. */
+  #moved() {
+    this.#bridge.stop();
+    this.#become("moved");
+    this.#begin(makeWorker());
+  }
 }

@@ -20,7 +20,7 @@ export async function buildStdlib() {
   return names.get("stdlib")().toJs();
 }
 
-/** One pack with the files of all wheels (web/boot.js `unpack` reads it). */
+/** One pack with the files of all wheels (web/pack.js reads it). */
 export async function buildPack(wheels) {
   const { python, names } = await compiler();
   const files = new Map();

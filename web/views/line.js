@@ -22,20 +22,30 @@ const Sender = ({ label }) => html`
   <span class="sender">${label.name}${label.fingerprint && html` <code title="The beginning of this person's key, because two members have this name">${label.fingerprint}</code>`}</span>
 `;
 
-const Text = ({ row: { line, first, last }, label, offline, act, group_id }) => html`
-  <li class=${`line ${line.mine ? "mine" : "theirs"}${first ? " first" : ""}${last ? " last" : ""}${line.state === "failed" ? " is-failed" : ""}`} data-key=${line.key}>
-    ${!line.mine && (last ? html`<${Avatar} name=${label.name} id=${line.sender ?? ""} />` : html`<span class="avatar-room"></span>`)}
-    <div class="bubble-box">
-      ${first && (line.mine ? html`<span class="hidden">You:</span>` : html`<${Sender} label=${label} />`)}
-      <div class="bubble">
-        <span class="text">${line.text}</span>
-        <span class="meta"><time datetime=${new Date(line.at).toISOString()}>${clock(line.at)}</time>${line.state && html`<${Mark} state=${line.state} />`}</span>
-      </div>
-      ${line.state === "pending" && offline && html`<p class="waits">Goes out by itself when the connection is back.</p>`}
-      ${line.state === "failed" && html`<${Failed} ...${{ line, act, group_id }} />`}
-    </div>
-  </li>
+const Bubble = ({ line }) => html`
+  <div class="bubble">
+    <span class="text">${line.text}</span>
+    <span class="meta"><time datetime=${new Date(line.at).toISOString()}>${clock(line.at)}</time>${line.state && html`<${Mark} state=${line.state} />`}</span>
+  </div>
 `;
+
+const Face = ({ line, last, label }) =>
+  last ? html`<${Avatar} name=${label.name} id=${line.sender ?? ""} />` : html`<span class="avatar-room"></span>`;
+
+function Text({ row: { line, first, last }, label, offline, act, group_id }) {
+  const classes = ["line", line.mine ? "mine" : "theirs", first && "first", last && "last", line.state === "failed" && "is-failed"];
+  return html`
+    <li class=${classes.filter(Boolean).join(" ")} data-key=${line.key}>
+      ${!line.mine && html`<${Face} ...${{ line, last, label }} />`}
+      <div class="bubble-box">
+        ${first && (line.mine ? html`<span class="hidden">You:</span>` : html`<${Sender} label=${label} />`)}
+        <${Bubble} line=${line} />
+        ${line.state === "pending" && offline && html`<p class="waits">Goes out by itself when the connection is back.</p>`}
+        ${line.state === "failed" && html`<${Failed} ...${{ line, act, group_id }} />`}
+      </div>
+    </li>
+  `;
+}
 
 const Notice = ({ line }) => html`
   <li class="notice" data-code=${line.code} data-key=${line.key}><span>${line.text}</span> <time datetime=${new Date(line.at).toISOString()}>${clock(line.at)}</time></li>
