@@ -46,6 +46,7 @@ def serve(settings: Settings) -> int:
         create_app(settings),
         ws="websockets-sansio",
         ws_max_size=1024 * 1024,
+        ws_per_message_deflate=False,  # ciphertext: compressing it anew for every socket costs more than it saves
         lifespan="on",
         access_log=False,  # addresses of pages hold invite ids
         log_level="warning",
@@ -53,7 +54,10 @@ def serve(settings: Settings) -> int:
         timeout_graceful_shutdown=settings.shutdown_seconds,
     )
     server = _Server(config, f"Coterie is ready: open {settings.public_url}")
-    server.run(sockets=[listening])
+    try:
+        server.run(sockets=[listening])
+    except KeyboardInterrupt:  # raised again by uvicorn once everything was stopped in order
+        return 0
     return 0 if server.started else 1
 
 

@@ -92,9 +92,13 @@ async def apply_schema(connection: "asyncpg.Connection[Any]", api_password: str 
 
 
 class EmbeddedPostgres:
-    """A Postgres of our own under `folder`, a child process of this one. A context manager."""
+    """A Postgres of our own under `folder`, a child process of this one. A context manager.
 
-    def __init__(self, folder: Path) -> None:
+    `durable=False` is for tests: quicker, and what is committed may be lost with the machine (not with a process).
+    """
+
+    def __init__(self, folder: Path, *, durable: bool = True) -> None:
+        self._durable = durable
         self._folder = folder.expanduser().absolute()
         self._data = self._folder / "postgres"
         self._binaries = _binaries()
@@ -215,6 +219,8 @@ class EmbeddedPostgres:
             "log_min_error_statement": "panic",  # statements stay out of the log
             "log_min_messages": "warning",
         }
+        if not self._durable:
+            options |= {"fsync": "off", "full_page_writes": "off"}
         arguments = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         with log.open("ab") as output:
             self._process = subprocess.Popen(

@@ -157,7 +157,7 @@ def postgres_url() -> Iterator[str]:
         return
     with (
         tempfile.TemporaryDirectory(prefix="coterie-test-") as folder,
-        EmbeddedPostgres(Path(folder)) as postgres,
+        EmbeddedPostgres(Path(folder), durable=False) as postgres,
     ):
         yield postgres.url
 

@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 import json
+import socket
 from collections.abc import AsyncIterator, Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import websockets
 
@@ -68,17 +70,24 @@ class SocketClient:
 
 
 @contextlib.asynccontextmanager
-async def open_socket(url: str) -> AsyncIterator[SocketClient]:
-    """A socket without hello."""
+async def open_socket(url: str, *, small: bool = False) -> AsyncIterator[SocketClient]:
+    """A socket without hello. `small`: the system buffers little of what is not read."""
     address = url.replace("http", "ws", 1) + "/functions/v1/deliver"
-    async with websockets.connect(address, max_size=None, open_timeout=WAIT_SECONDS) as websocket:
+    connection = socket.socket()
+    if small:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+    connection.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", urlsplit(url).port))
+    async with websockets.connect(address, sock=connection, max_size=None, open_timeout=WAIT_SECONDS) as websocket:
         yield SocketClient(websocket)
 
 
 @contextlib.asynccontextmanager
-async def listening(url: str, device: Device, cursors: dict[str, int] | None = None) -> AsyncIterator[SocketClient]:
+async def listening(
+    url: str, device: Device, cursors: dict[str, int] | None = None, *, small: bool = False
+) -> AsyncIterator[SocketClient]:
     """A socket after `ready`."""
-    async with open_socket(url) as client:
+    async with open_socket(url, small=small) as client:
         await client.send("hello", token=device.token, cursors=cursors or {})
         await client.until("ready", lambda frame: bool(frame["device_id"] == device.device_id))
         yield client
