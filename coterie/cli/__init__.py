@@ -1,8 +1,4 @@
-"""`coterie chat | doctor`: the client in a terminal.
-
-Exit status: 0 done · 1 something was refused or is not possible now · 2 wrong usage · 3 the service can't be
-reached · 4 this device's state can't be used · 5 a join ended without letting one in · 130 interrupted (Ctrl-C).
-"""
+"""`coterie chat | doctor`: the client in a terminal. `STATUSES` says what the exit status means."""
 
 from __future__ import annotations
 
@@ -21,12 +17,25 @@ from coterie.cli.settings import Settings
 from coterie.errors import CoterieError, StorageError, Unreachable
 
 FAILED, USAGE, UNREACHABLE, STORAGE, NOT_LET_IN, INTERRUPTED = 1, 2, 3, 4, 5, 130
+STATUSES = """exit status:
+  0    done
+  1    something was refused, or is not possible now
+  2    wrong usage
+  3    the service can't be reached
+  4    this device's state can't be used: another Coterie has it open, it is damaged, ...
+  5    a join ended without letting one in
+  130  interrupted (Ctrl-C)"""
 DEFAULT_SERVICE = "http://localhost:8080"
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    top = argparse.ArgumentParser(prog="coterie", description="End-to-end-encrypted group chat from a link.")
+    top = argparse.ArgumentParser(
+        prog="coterie",
+        description="End-to-end-encrypted group chat from a link.",
+        epilog=STATUSES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     commands = top.add_subparsers(dest="command", required=True, metavar="chat | doctor")
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(

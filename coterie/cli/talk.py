@@ -48,8 +48,11 @@ class Conversation:
         self._why = ""
         self._moved: set[str] = set()
         """Earlier keys of lines that have their place now."""
+        self._notices: dict[str, str] = {}
+        """What notices said, by key."""
         self._all_sent = asyncio.Event()
         self._gone = asyncio.Event()
+        self._stale = asyncio.Event()
         self._well = True
         self._commands: dict[str, Callable[[], Awaitable[None]]] = {
             "/invite": self._invite,
@@ -76,8 +79,9 @@ class Conversation:
         """Shows and types at the same time; the first of input's end, group's end or an error ends it."""
         showing = asyncio.create_task(self._show_events())
         typing = asyncio.create_task(self._take_input())
+        reading = asyncio.create_task(self._keep_fresh())
         gone = asyncio.create_task(self._gone.wait())
-        tasks = {showing, typing, gone}
+        tasks = {showing, typing, reading, gone}
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -92,6 +96,21 @@ class Conversation:
     async def _show_events(self) -> None:
         while True:
             self._show(await self._events.get())
+
+    async def _keep_fresh(self) -> None:
+        while True:
+            await self._stale.wait()
+            await self._read_again()
+
+    async def _read_again(self) -> None:
+        """Names became known: notices that named nobody are shown again with them."""
+        self._stale.clear()
+        shown = await self._client.open_group(group_id=self._group_id, limit=HISTORY)
+        self._learn_names(shown["members"])
+        for line in shown["lines"]:
+            if line["kind"] == "notice" and line["text"] != self._notices.get(line["key"], line["text"]):
+                self._notices[line["key"]] = line["text"]
+                self._screen.line(line["at"], None, line["text"])
 
     def _show_what_came(self) -> None:
         """Everything told so far, before what follows from it: keeps the order of cause and effect."""
@@ -115,6 +134,8 @@ class Conversation:
                 self._take_group(group)
             case {"event": "group_gone"}:
                 self._gone.set()
+            case {"event": "refresh"}:
+                self._stale.set()
             case _:
                 tell(self._screen, event)
         self._note_pending()
@@ -133,6 +154,8 @@ class Conversation:
         known = line["key"] in self._states or before is not None
         before = self._states.get(line["key"], before)
         self._states[line["key"]] = line["state"]
+        if line["kind"] == "notice":
+            self._notices[line["key"]] = line["text"]
         if line["state"] == "failed" and before != "failed":
             self._well = False
             self._screen.line(line["at"], None, f"{line.get('why') or 'Not sent.'} ({line['text']})")
@@ -193,6 +216,8 @@ class Conversation:
         self._note_pending()
 
     async def _last_lines_out(self) -> None:
+        if self._stale.is_set():
+            await self._read_again()
         try:
             await asyncio.wait_for(self._all_sent.wait(), GOING_OUT_SECONDS)
         except TimeoutError:

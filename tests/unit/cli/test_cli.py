@@ -61,6 +61,7 @@ class Script:
         self.name: str | None = "Ann"
         self.answers: dict[str, Any] = {}
         self.after: dict[str, list[dict[str, Any]]] = {}
+        self.pages: list[dict[str, Any]] = []
         self._count = 0
         self._tell: Callable[[dict[str, Any]], None] = lambda _: None
 
@@ -92,6 +93,8 @@ class Script:
         return {"name": name}
 
     def on_open_group(self, group_id: str, limit: int) -> dict[str, Any]:
+        if self.pages:
+            return self.pages.pop(0)
         return {
             "group": self.groups[0],
             "members": [ME, BOB],
@@ -396,6 +399,19 @@ def test_lines_of_other_groups_and_repeated_lines_are_not_shown(script: Script, 
     _, out, _ = run("chat", typed="")
     assert out.count("hello") == 1
     assert "elsewhere" not in out
+
+
+def test_a_notice_is_shown_again_when_it_names_somebody(script: Script, run: Run) -> None:
+    nobody = a_line("01", "Someone new joined.", None, kind="notice")
+    talk = a_line("02", "hello")
+    shown = {"group": a_group(), "members": [ME, BOB], "more": False}
+    script.pages = [
+        shown | {"lines": [nobody, talk]},
+        shown | {"lines": [nobody | {"text": "Bob joined."}, talk]},
+    ]
+    script.after["create_invite"] = [{"event": "refresh", "group_id": GROUP}]
+    _, out, _ = run("chat", typed="/invite\n")
+    assert [out.count(part) for part in ("* Someone new joined.", "* Bob joined.", "Bob: hello")] == [1, 1, 1]
 
 
 def test_two_equal_names_are_told_apart(script: Script, run: Run) -> None:
