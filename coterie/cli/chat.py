@@ -7,7 +7,7 @@ from typing import Any
 
 from coterie.cli.screen import Screen, clean, clock_time
 from coterie.cli.settings import OpenClient, Settings
-from coterie.cli.talk import Conversation, Events, tell
+from coterie.cli.talk import Conversation, Events, members, tell
 from coterie.client import Client
 from coterie.errors import LocalError, RemoteError, StateError
 
@@ -86,7 +86,7 @@ def describe(group: dict[str, Any]) -> str:
     """One group in one line."""
     unread = f", {group['unread']} unread" if group["unread"] else ""
     why = "" if group["state"] == "active" else f" ({group['state']})"
-    return f"{clean(group['name'] or 'unnamed group')}{why}, {group['members']} members{unread}  {group['group_id']}"
+    return f"{clean(group['name'] or 'unnamed group')}{why}, {members(group['members'])}{unread}  {group['group_id']}"
 
 
 async def join(client: Client, screen: Screen, link: str, name: str, events: Events) -> str:

@@ -25,8 +25,12 @@ async def doctor(settings: Settings, screen: Screen, open_client: OpenClient) ->
         findings.append({"what": what, "text": text, "good": good})
         screen.say(f"{'ok  ' if good else 'BAD '} {what:<8} {text}")
 
-    for package in ("coterie", "coterie-mls"):
-        found(package, _version(package), good=_version(package) != "not installed")
+    found("coterie", _version("coterie") or "runs from its sources")
+    found(
+        "binding",
+        _version("coterie-mls") or "coterie-mls is not installed",
+        good=bool(_version("coterie-mls")),
+    )
     found("python", f"{platform.python_version()}, SQLite {sqlite3.sqlite_version}, {platform.platform()}")
     found("data", str(settings.path))
     await _look_at_service(settings, found)
@@ -35,11 +39,11 @@ async def doctor(settings: Settings, screen: Screen, open_client: OpenClient) ->
     return all(finding["good"] for finding in findings)
 
 
-def _version(package: str) -> str:
+def _version(package: str) -> str | None:
     try:
         return version(package)
     except PackageNotFoundError:
-        return "not installed"
+        return None
 
 
 async def _look_at_service(settings: Settings, found: Callable[..., None]) -> None:

@@ -23,6 +23,11 @@ GOING_OUT_SECONDS = 30.0
 """How long the end of the input waits for what is still to be sent; afterwards it goes out at the next start."""
 
 
+def members(count: int) -> str:
+    """A number of members in words."""
+    return f"{count} member{'' if count == 1 else 's'}"
+
+
 def tell(screen: Screen, event: dict[str, Any]) -> None:
     """Say what belongs to no line: the connection, a problem."""
     match event:
@@ -67,7 +72,7 @@ class Conversation:
         self._learn_names(shown["members"])
         self._screen.event({"event": "open", **shown})
         name, count = clean(shown["group"]["name"] or "unnamed group"), len(shown["members"])
-        self._screen.say(f"-- {name}: {count} members. /help lists the commands.")
+        self._screen.say(f"-- {name}: {members(count)}. /help lists the commands.")
         for line in shown["lines"]:
             self._take_line(line, None)
         self._say_why(shown["group"])

@@ -19,6 +19,7 @@ import pytest
 import uvicorn
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from coterie import native
 from coterie.ports import Transport
 from coterie.transport.http import HttpTransport
 from coterie_wire import device_proof_message
@@ -100,6 +101,16 @@ async def test_a_slash_at_the_end_of_the_address_does_no_harm(
     transport = made(odd_service + "/")
     assert (await call(transport, "echo")).status == 200
     await (await transport.connect()).close()
+
+
+@no_supabase
+async def test_the_native_client_takes_supabase_where_a_key_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    from coterie.transport.supabase import SupabaseTransport  # noqa: PLC0415  an extra
+
+    monkeypatch.setenv("COTERIE_SUPABASE_KEY", KEY)
+    transport = native.make_transport("http://localhost:1")
+    assert isinstance(transport, SupabaseTransport)
+    await transport.close()
 
 
 async def test_without_a_token_there_is_no_user(odd_service: str) -> None:
