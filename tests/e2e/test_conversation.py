@@ -82,10 +82,10 @@ def _all_texts(person: Person) -> list[str]:
     person.reload()
     older = person.page.get_by_role("button", name="Show earlier messages")
     while older.count():
-        first = person.page.locator("ol.lines .line").first.get_attribute("data-key")
+        first = person.page.locator("ol.lines [data-key]").first.get_attribute("data-key")
         older.click()
         person.page.wait_for_function(
-            "first => document.querySelector('ol.lines .line').dataset.key !== first"
+            "first => document.querySelector('ol.lines [data-key]').dataset.key !== first"
             " && !document.querySelector('ol.lines[aria-busy=true]')",
             arg=first,
         )
@@ -105,7 +105,7 @@ def test_a_reload_at_any_time_loses_nothing_and_repeats_nothing(meet: Meet) -> N
         speaker, listener = (alice, bob) if number % 2 else (bob, alice)
         speaker.say(f"line {number}")
         said.append(f"line {number}")
-        speaker.page.locator(f"text=line {number}").wait_for()
+        speaker.page.locator("ol.lines .text", has_text=f"line {number}").wait_for()
         (speaker if number % 3 else listener).reload()
     for person in (alice, bob):
         person.sees(*said)
