@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from coterie.core.effects import Acknowledge, Call, CatchUp, Drain, Effect, Show, Step
 from coterie.core.engine import Engine
-from coterie.core.group.outbox import RETRY
 from coterie.core.invite import DEFAULT_LIFETIME, DEFAULT_USES, Link
 from coterie.core.mls import Mls
-from coterie.core.records import group_key, line_key
+from coterie.core.records import group_key
 from coterie.errors import (
     CoterieError,
     InviteError,
@@ -23,9 +22,11 @@ from coterie.errors import (
     Refused,
     StateError,
     StorageError,
+    StorageLost,
     Unreachable,
 )
 from coterie.ports import TABLES, Answer, Clock, Store, Transport
+from coterie.posting import Posting
 from coterie.session import EARLY, Sessions
 from coterie.sync import Sync
 from coterie_wire import Envelope
@@ -36,8 +37,8 @@ T = TypeVar("T")
 
 PAGE = 50
 """Lines in a page of history."""
-RETRY_PAUSES = (0.5, 1, 2, 4, 8, 15)
-"""Seconds before the same bytes are posted again; being back online cuts a pause short."""
+LINE_KEY = 10
+"""Bytes of a line's key behind the group: seq and index."""
 TICK = 5
 """Seconds between looks at what time brings."""
 IN_MEMORY = tuple(table for table in TABLES if table != "messages")
@@ -70,13 +71,16 @@ class Client:
         self._turn = asyncio.Lock()
         self._sessions = Sessions(transport, clock, lambda: self._engine, self._do, device_name)
         self._sync = Sync(self, transport, clock)
-        self._lanes: dict[bytes, asyncio.Task[None]] = {}
-        self._waiting: set[bytes] = set()
-        """Lanes whose last try found no service, and that pause before the next."""
+        self._posting = Posting(self, clock)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._background: list[asyncio.Task[None]] = []
-        self._online = asyncio.Event()
-        self._settled = asyncio.Condition()
+        self._turns: set[asyncio.Future[Any]] = set()
+        self._running = False
+        """Whether listening, posting and ticking have begun."""
+        self._stopping = False
+        self._lost: StorageError | None = None
+        """Why this device's state can't be changed any more."""
+        self._refused = ""
+        """The refresh token that the service refused, so that it is said once."""
 
     # -- life --
 
@@ -88,29 +92,35 @@ class Client:
 
     async def close(self) -> None:
         """Stop everything; what waits in the outbox goes next time."""
-        tasks = [*self._background, *self._lanes.values(), *self._tasks]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        self._background.clear()
-        self._lanes.clear()
+        await self._stop()
         await self._transport.close()
         await self._store.close()
 
+    async def _stop(self) -> None:
+        """End all tasks. A turn that has begun is saved to its end."""
+        self._stopping = True
+        while pending := [task for task in (*self._tasks, *self._turns) if not task.done()]:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*pending, return_exceptions=True)
+        self._running = False
+
     def _go_online(self) -> None:
         """Begin to listen and to post, once this device is registered."""
-        if (
-            self._background
-            or not self._engine.registered
-            or self._engine.read_only
-            or not self._engine.session
-        ):
+        engine = self._engine
+        if self._running or engine.read_only or not (engine.registered and engine.session):
             return
-        self._background = [self._guard(self._sync.run()), self._guard(self._keep_ticking())]
-        for lane in self._engine.lanes():
-            self._drain(lane)
+        self._running = True
+        self._guard(self._sync.run())
+        self._guard(self._keep_ticking())
+        for lane in engine.lanes():
+            self._posting.wake(lane)
 
-    def _guard(self, work: Any) -> asyncio.Task[None]:
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """A task that ends with this client; its errors are told."""
+        return self._guard(work)
+
+    def _guard(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """A background task whose end by an error is told, never swallowed."""
 
         async def run() -> None:
@@ -120,9 +130,9 @@ class Client:
                 known = _known(error)
                 if known is None:
                     log.exception("a background task ended")
-                    self._problem("internal", "Something went wrong in Coterie itself. Reload to go on.")
+                    self.problem("internal", "Something went wrong in Coterie itself. Reload to go on.")
                 else:
-                    self._problem(known.code, known.sentence)
+                    self.problem(known.code, known.sentence)
 
         task = asyncio.ensure_future(run())
         self._tasks.add(task)
@@ -130,8 +140,15 @@ class Client:
         task.add_done_callback(lambda _: work.close())  # cancelled before its first step, nobody awaited it
         return task
 
-    def _problem(self, code: str, sentence: str) -> None:
-        self._on_event({"event": "problem", "code": code, "sentence": sentence})
+    def problem(self, code: str, sentence: str) -> None:
+        """Tell the page what belongs to no line."""
+        self._show({"event": "problem", "code": code, "sentence": sentence})
+
+    def _show(self, event: dict[str, Any]) -> None:
+        try:
+            self._on_event(event)
+        except Exception:  # a page that fails to draw must not keep what was saved from going out
+            log.exception("the page failed to take an event")
 
     async def _reload(self) -> None:
         """The engine as the store has it."""
@@ -148,10 +165,19 @@ class Client:
         await self._run(with_none)
 
     async def _run(self, work: Callable[[Engine, int], tuple[Step, T]]) -> T:
+        """One turn, in a task of its own: whoever waits for it may be cancelled, saving and acting go on."""
+        turn = asyncio.ensure_future(self._one_turn(work))
+        self._turns.add(turn)
+        turn.add_done_callback(self._turns.discard)
+        return await asyncio.shield(turn)
+
+    async def _one_turn(self, work: Callable[[Engine, int], tuple[Step, T]]) -> T:
         async with self._turn:
+            if self._lost:
+                raise self._lost
             step, result = work(self._engine, self._clock.now())
             if step.changes:
-                await asyncio.shield(self._save(step))
+                await self._save(step)
             for effect in step.effects:
                 self._perform(effect)
         return result
@@ -159,16 +185,26 @@ class Client:
     async def _save(self, step: Step) -> None:
         try:
             await self._store.commit(step.changes)
-        except StorageError:
+        except (
+            StorageLost
+        ) as error:  # another writer has the state: this one must not go on from what it remembers
+            self._lost = error
+            raise
+        except StorageError as error:
+            self._lost = error  # stands if the state can't be read either
             await self._reload()  # memory must not know more than the disk
+            self._lost = None
             raise
 
     def _perform(self, effect: Effect) -> None:
         match effect:
             case Show(event):
-                self._on_event(event)
+                self._show(event)
+            case _ if self._stopping:
+                pass  # found again in the stored state at the next start
             case Drain(lane):
-                self._drain(lane)
+                if self._engine.registered:
+                    self._posting.wake(lane)
             case CatchUp(group_id):
                 self._sync.catch_up(group_id)
             case Acknowledge(group_id, seq):
@@ -183,13 +219,26 @@ class Client:
         return await self._sessions.token()
 
     async def call(self, function: str, body: dict[str, Any]) -> Answer:
-        """Call a function with the session's token; a token that ended is renewed once. Raises `Unreachable`."""
-        token = await self._sessions.token()
-        answer = await self._transport.request("POST", f"/functions/v1/{function}", body, token)
-        if answer.status == 401:
-            token = await self._sessions.renew(token)
+        """Call a function with the session's token; a token that ended is renewed once.
+
+        Raises `Unreachable`, and `Refused` when the session is over, which is told once.
+        """
+        try:
+            token = await self._sessions.token()
             answer = await self._transport.request("POST", f"/functions/v1/{function}", body, token)
+            if answer.status == 401:
+                token = await self._sessions.renew(token)
+                answer = await self._transport.request("POST", f"/functions/v1/{function}", body, token)
+        except Refused as error:
+            self._session_refused(error)
+            raise
         return answer
+
+    def _session_refused(self, error: Refused) -> None:
+        session = self._engine.session
+        if session and session.refresh_token != self._refused:
+            self._refused = session.refresh_token
+            self.problem("signed_out", f"The service ended this device's session: {error.sentence}")
 
     def cursors(self) -> dict[str, int]:
         """The saved cursor of every group that delivers."""
@@ -213,96 +262,55 @@ class Client:
 
     def connection_changed(self, state: str) -> None:
         """Tell the page."""
-        self._on_event({"event": "connection", "state": state})
+        self._show({"event": "connection", "state": state})
 
     def back_online(self) -> None:
         """What waited for the service need not wait longer."""
-        self._online.set()
-        self._online = asyncio.Event()
+        self._posting.back_online()
 
     # -- posting --
 
-    def _drain(self, lane: bytes) -> None:
-        if lane not in self._lanes and self._engine.registered:
-            self._lanes[lane] = self._guard(self._drained(lane))
+    async def next_post(self, lane: bytes) -> tuple[bytes, str, dict[str, Any]] | None:
+        """What to post next in a lane, of what is saved."""
+        async with self._turn:
+            return None if self._lost else self._engine.next_post(lane)
 
-    async def _drained(self, lane: bytes) -> None:
-        """Post a lane's rows one after the other, each until it has its final answer."""
-        failures = 0
-        try:
-            while post := self._engine.next_post(lane):
-                key, function, body = post
-                answer = await self._posted(function, body)
-                if answer is None or answer.status >= 500 or answer.status in RETRY:
-                    self._waiting.add(lane)
-                    await self._notify_settled()
-                    await self._pause(failures, answer)
-                    failures += 1
-                    continue
-                failures = 0
-                self._waiting.discard(lane)
-                final = answer
-                await self._do(lambda engine, now: engine.posted(key, final.status, final.body, now))  # noqa: B023
-                await self._notify_settled()
-        finally:
-            del self._lanes[lane]
-            self._waiting.discard(lane)
-
-    async def _posted(self, function: str, body: dict[str, Any]) -> Answer | None:
-        """The answer, or None when there is none to be had now."""
-        try:
-            return await self.call(function, body)
-        except (Unreachable, Refused):
-            return None
-
-    async def _pause(self, failures: int, answer: Answer | None) -> None:
-        asked = answer.body.get("retry_after") if answer else None
-        pause = (
-            float(asked)
-            if isinstance(asked, int | float)
-            else RETRY_PAUSES[min(failures, len(RETRY_PAUSES) - 1)]
-        )
-        waits: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._clock.sleep(pause))]
-        if answer is None:
-            waits.append(asyncio.ensure_future(self._online.wait()))
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
+    async def posted(self, key: bytes, answer: Answer) -> None:
+        """A final answer."""
+        await self._do(lambda engine, now: engine.posted(key, answer.status, answer.body, now))
 
     async def _call_once(self, function: str, body: dict[str, Any]) -> None:
         try:
             answer = await self.call(function, body)
-        except Unreachable:
+        except (Unreachable, Refused):
             answer = Answer(503, {})
         await self._do(lambda engine, now: engine.answered(function, body, answer.status, answer.body, now))
 
-    async def _notify_settled(self) -> None:
-        async with self._settled:
-            self._settled.notify_all()
-
-    async def _until_tried(self, lane: bytes) -> None:
-        """Until the lane is empty, or the service could not be reached: then it goes later."""
-        async with self._settled:
-            while lane in self._lanes and lane not in self._waiting and self._engine.next_post(lane):
-                await self._settled.wait()
-
     async def _keep_ticking(self) -> None:
+        failing = False
         while True:
             await self._clock.sleep(TICK)
-            await self._do(lambda engine, now: engine.tick(now))
-            session = self._engine.session
-            if session and session.expires_at - self._clock.now() / 1000 < EARLY:
+            try:
+                await self._do(lambda engine, now: engine.tick(now))
                 await self._fresh_token()
+                failing = False
+            except StorageLost:
+                raise
+            except StorageError as error:
+                if not failing:
+                    self.problem(error.code, error.sentence)
+                failing = True
 
     async def _fresh_token(self) -> None:
+        session = self._engine.session
+        if session is None or session.expires_at - self._clock.now() / 1000 >= EARLY:
+            return
         try:
             await self._sync.new_token(await self._sessions.token())
         except Unreachable:
             return  # the next tick tries again
         except Refused as error:
-            self._problem("signed_out", f"The service ended this device's session: {error.sentence}")
+            self._session_refused(error)
 
     # -- operations (docs/bridge.md) --
 
@@ -324,10 +332,20 @@ class Client:
     ) -> dict[str, Any]:
         """Group, members and a page of lines, the newest ones or those before a key."""
         self._group(group_id)
-        below = group_key(group_id) + bytes.fromhex(before) if before else None
-        rows = await self._store.page("messages", group_key(group_id), before=below, limit=limit)
-        opened = self._engine.open_group(group_id, rows, newest=before is None)
+        below = self._line_key(group_id, before) if before else None
+        async with self._turn:  # a line must not move from the outbox to the history between the two
+            rows = await self._store.page("messages", group_key(group_id), before=below, limit=limit)
+            opened = self._engine.open_group(group_id, rows, newest=before is None)
         return opened | {"more": len(rows) == limit}
+
+    def _line_key(self, group_id: str, key: str) -> bytes:
+        try:
+            place = bytes.fromhex(key)
+        except ValueError:
+            place = b""
+        if len(place) != LINE_KEY:
+            raise LocalError("no_line", "There is no such line.")
+        return group_key(group_id) + place
 
     def _group(self, group_id: str) -> None:
         try:
@@ -343,9 +361,7 @@ class Client:
     async def discard_line(self, *, group_id: str, key: str) -> dict[str, Any]:
         """Forget an own line that was refused."""
         self._group(group_id)
-        seq, index = int(key[:16], 16), int(key[16:], 16)
-        row = line_key(group_id, seq, index)
-        rows = await self._store.page("messages", row, before=None, limit=1)
+        rows = await self._store.page("messages", self._line_key(group_id, key), before=None, limit=1)
         if not rows:
             raise StateError("no_line", "There is no such line.")
         await self._do(lambda engine, now: engine.discard_line(group_id, rows[0][1], now))
@@ -359,7 +375,7 @@ class Client:
         view = await self._run(
             lambda engine, now: engine.create_invite(group_id, expires_in, max_uses, self._origin, now)
         )
-        await self._until_tried(group_key(group_id))
+        await self._posting.until_tried(group_key(group_id))
         return view
 
     async def list_invites(self, *, group_id: str) -> list[dict[str, Any]]:
@@ -436,7 +452,8 @@ class Client:
 
     async def export_state(self) -> bytes:
         """The whole state, private keys included; the copy will read and never send."""
-        return self._engine.export({table: await self._store.load(table) for table in TABLES})
+        async with self._turn:
+            return self._engine.export({table: await self._store.load(table) for table in TABLES})
 
     async def import_state(self, *, data: bytes) -> dict[str, Any]:
         """Fill an empty store with an exported state. Raises `StateError`, `LocalError` (`bad_export`)."""
@@ -451,12 +468,11 @@ class Client:
     async def sign_out(self) -> dict[str, Any]:
         """End the session and delete this device's state."""
         await self._sessions.sign_out()
-        for task in [*self._background, *self._lanes.values()]:
-            task.cancel()
-        self._background.clear()
+        await self._stop()
         async with self._turn:
             await self._store.clear()
             await self._reload()
+        self._stopping = False
         return {}
 
 

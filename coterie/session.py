@@ -10,7 +10,7 @@ from coterie.core.device import session_from
 from coterie.core.effects import Step
 from coterie.core.engine import Engine
 from coterie.core.records import Session
-from coterie.errors import Refused, StateError, Unreachable
+from coterie.errors import Refused, RemoteError, StateError, Unreachable
 from coterie.ports import Answer, Clock, Transport
 
 EARLY = 60
@@ -63,13 +63,13 @@ class Sessions:
             return self._current().access_token
 
     async def sign_out(self) -> None:
-        """End the session at the service, if it can be reached."""
-        session = self._engine().session
-        if session:
-            try:
-                await self._transport.request("POST", "/auth/v1/logout", {}, session.access_token)
-            except Unreachable:
-                return  # the state goes all the same; the service ends the session when it expires
+        """End the session at the service, if it can be reached and the session still holds."""
+        if self._engine().session is None:
+            return
+        try:
+            await self._transport.request("POST", "/auth/v1/logout", {}, await self.token())
+        except (Unreachable, RemoteError):
+            return  # the state goes all the same; the service ends the session when it expires
 
     def _current(self) -> Session:
         session = self._engine().session

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Protocol
 
-from coterie.errors import CoterieError, Refused, Unreachable
+from coterie.errors import CoterieError, StorageError, StorageLost, Unreachable
 from coterie.ports import Answer, Clock, Socket, Transport
 from coterie_wire import Envelope, WireError
 
@@ -35,6 +35,8 @@ class Inbound(Protocol):
     async def take_joins(self, joins: list[Any]) -> None: ...
     def connection_changed(self, state: str) -> None: ...
     def back_online(self) -> None: ...
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]: ...
+    def problem(self, code: str, sentence: str) -> None: ...
 
 
 class Sync:
@@ -49,13 +51,20 @@ class Sync:
         self._lost = asyncio.Event()
         self._lost.set()
         self._catching_up: dict[str, asyncio.Task[None]] = {}
+        self._wanted: set[str] = set()
+        """Groups that something has asked to catch up since their last page was asked for."""
+        self._failing = False
+        """Whether the last turn could not be saved; said once."""
         self.state = "offline"
 
     async def run(self) -> None:
         """Socket and polling side by side; polling rests while the socket works."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._keep_socket())
-            tasks.create_task(self._keep_polling())
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._keep_socket())
+                tasks.create_task(self._keep_polling())
+        finally:
+            self.state = "offline"
 
     def _state(self, state: str) -> None:
         if state != self.state:
@@ -71,19 +80,23 @@ class Sync:
         while True:
             try:
                 await self._one_socket()
-                failures = 0
-            except Unreachable:
-                failures += 1
-            except Refused as error:
-                failures += 1
-                log.warning("the session was refused: %s", error.code)
+            except CoterieError as error:
+                self._trouble("the socket ended", error)
             finally:
-                if self._ready.is_set():
-                    failures = 0
+                failures = 0 if self._ready.is_set() else failures + 1
                 self._ready.clear()
                 self._lost.set()
                 self._socket = None
             await self._clock.sleep(RECONNECT[min(failures, len(RECONNECT) - 1)])
+
+    def _trouble(self, what: str, error: CoterieError) -> None:
+        """Nothing that may pass ends the sync: it tries again. A lost storage does not pass."""
+        if isinstance(error, StorageLost):
+            raise error
+        if isinstance(error, StorageError) and not self._failing:
+            self._failing = True
+            self._inbound.problem(error.code, error.sentence)
+        log.info("%s: %s", what, error.code)
 
     async def _one_socket(self) -> None:
         token = await self._inbound.token()
@@ -176,7 +189,7 @@ class Sync:
                 self._state("offline")
             except CoterieError as error:
                 news = False
-                log.warning("a poll was refused: %s", error.code)
+                self._trouble("a poll came to nothing", error)
             idle = 0 if news else idle + 1
             await self._clock.sleep(pauses[min(idle, len(pauses) - 1)])
 
@@ -210,19 +223,29 @@ class Sync:
 
     def catch_up(self, group_id: str) -> None:
         """Fetch pages of a group until there is nothing after its cursor."""
+        self._wanted.add(group_id)
         running = self._catching_up.get(group_id)
         if running is None or running.done():
-            self._catching_up[group_id] = asyncio.ensure_future(self._catch_up(group_id))
+            self._catching_up[group_id] = self._inbound.spawn(self._catch_up(group_id))
 
     async def _catch_up(self, group_id: str) -> None:
-        try:
-            await self._pages(group_id)
-        except CoterieError as error:
-            log.info("catching up waits: %s", error.code)  # the socket or the next poll brings it
+        for pause in RECONNECT:
+            try:
+                while group_id in self._wanted:
+                    self._wanted.discard(group_id)
+                    await self._pages(group_id)
+            except CoterieError as error:
+                self._wanted.add(group_id)
+                self._trouble("catching up waits", error)
+            else:
+                return
+            await self._clock.sleep(pause)
 
     async def _pages(self, group_id: str) -> None:
         while (after := self._inbound.cursors().get(group_id)) is not None:
             answer = await self._inbound.call("get_messages", {"group_id": group_id, "after": after})
+            if answer.status >= 500:
+                raise Unreachable("unavailable", "The service could not answer.")
             envelopes = answer.body.get("envelopes")
             if answer.status >= 300 or not isinstance(envelopes, list) or not envelopes:
                 return
@@ -238,3 +261,4 @@ class Sync:
             log.warning("an envelope was ill-formed: %s", error.code)
             return
         await self._inbound.take_envelope(envelope, paged=paged)
+        self._failing = False

@@ -1,0 +1,122 @@
+"""Posting: each lane of the outbox, row after row, the same bytes until they have their final answer.
+
+Only what is saved is posted: rows are asked for between turns, never while one is being saved.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Coroutine
+from typing import Any, Protocol
+
+from coterie.core.group.outbox import RETRY
+from coterie.errors import Refused, RemoteError, StorageError, StorageLost, Unreachable
+from coterie.ports import Answer, Clock
+
+RETRY_PAUSES = (0.5, 1, 2, 4, 8, 15)
+"""Seconds before the same bytes are posted again; being back online cuts a pause short."""
+LONGEST = 300.0
+"""Seconds: no answer makes a lane wait longer than this."""
+
+
+class Outward(Protocol):
+    """What posting asks of the client."""
+
+    async def next_post(self, lane: bytes) -> tuple[bytes, str, dict[str, Any]] | None: ...
+    async def call(self, function: str, body: dict[str, Any]) -> Answer: ...
+    async def posted(self, key: bytes, answer: Answer) -> None: ...
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]: ...
+    def problem(self, code: str, sentence: str) -> None: ...
+
+
+class Posting:
+    """The tasks that post, one a lane while it has something to post."""
+
+    def __init__(self, outward: Outward, clock: Clock) -> None:
+        self._outward = outward
+        self._clock = clock
+        self._tasks: dict[bytes, asyncio.Task[None]] = {}
+        self._tried: dict[bytes, asyncio.Event] = {}
+        """Set while a lane's last try came to nothing, and at its end."""
+        self._online = asyncio.Event()
+
+    def wake(self, lane: bytes) -> None:
+        """The lane may have something to post."""
+        if lane in self._tasks:
+            return
+        tried = self._tried[lane] = asyncio.Event()
+        task = self._tasks[lane] = self._outward.spawn(self._drain(lane, tried))
+        task.add_done_callback(lambda _: self._ended(lane, tried))  # also when it never began
+
+    def _ended(self, lane: bytes, tried: asyncio.Event) -> None:
+        tried.set()
+        if self._tried.get(lane) is tried:
+            del self._tried[lane], self._tasks[lane]
+
+    def back_online(self) -> None:
+        """What waited for the service need not wait longer."""
+        self._online.set()
+        self._online = asyncio.Event()
+
+    async def until_tried(self, lane: bytes) -> None:
+        """Until the lane has nothing more to post, or could not post it."""
+        tried = self._tried.get(lane)
+        if tried:
+            await tried.wait()
+
+    async def _drain(self, lane: bytes, tried: asyncio.Event) -> None:
+        failures = 0
+        try:
+            while post := await self._outward.next_post(lane):
+                answer = await self._answer(post[1], post[2])
+                if await self._settled(post[0], answer, quiet=failures > 0):
+                    failures = 0
+                    tried.clear()
+                else:
+                    tried.set()
+                    await self._pause(failures, answer)
+                    failures += 1
+        finally:
+            self._ended(lane, tried)  # at once: a wake that comes now must find no task
+
+    async def _answer(self, function: str, body: dict[str, Any]) -> Answer | None:
+        """The answer, or None when there is none to be had now."""
+        try:
+            return await self._outward.call(function, body)
+        except (Unreachable, Refused):
+            return None
+
+    async def _settled(self, key: bytes, answer: Answer | None, *, quiet: bool) -> bool:
+        """Whether the answer was final, and is saved."""
+        if answer is None or not _final(answer.status):
+            return False
+        try:
+            await self._outward.posted(key, answer)
+        except StorageLost:
+            raise
+        except (RemoteError, StorageError) as error:
+            if not quiet:
+                self._outward.problem(error.code, error.sentence)
+            return False
+        return True
+
+    async def _pause(self, failures: int, answer: Answer | None) -> None:
+        asked = answer.body.get("retry_after") if answer else None
+        pause = RETRY_PAUSES[min(failures, len(RETRY_PAUSES) - 1)]
+        if isinstance(asked, int | float) and math.isfinite(asked):
+            pause = min(max(float(asked), RETRY_PAUSES[0]), LONGEST)
+        waits: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._clock.sleep(pause))]
+        if answer is None:
+            waits.append(asyncio.ensure_future(self._online.wait()))
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
+
+
+def _final(status: int) -> bool:
+    """Whether the service has decided: taken, or refused for good."""
+    return 200 <= status < 300 or (400 <= status < 500 and status not in RETRY)
