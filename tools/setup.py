@@ -125,7 +125,7 @@ INSTALLED = Step(
 )
 NPM = Step(
     "npm packages",
-    lambda: command("npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"),
+    lambda: command("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"),
     inputs=("package.json", "package-lock.json"),
     outputs=("node_modules/pyodide/pyodide.mjs",),
 )
