@@ -10,6 +10,8 @@ const TITLES = {
   failed: "Joining did not work",
 };
 
+const WORDS = { cancelled: "Open the link again if you change your mind." };
+
 const Back = ({ act }) => html`
   <header class="talk-head"><button type="button" class="round back" aria-label="Back to the groups" onClick=${() => act.go({ view: "home" })}><${Icon} name="back" /></button></header>
 `;
@@ -33,9 +35,9 @@ function Ended({ join, act }) {
   const [dismiss, busy, problem] = useTask(() => act.dismissJoin(join.join_id));
   return html`
     <section class="card card-center">
-      <span class="card-sign"><${Icon} name="alert" /></span>
+      <span class="card-sign"><${Icon} name=${join.state === "cancelled" ? "check" : "alert"} /></span>
       <h1>${TITLES[join.state] ?? "This request has ended"}</h1>
-      <p>${join.why || `Ask for a new link to “${join.group_name}” if you still want to join.`}</p>
+      <p>${(join.state !== "cancelled" && join.why) || WORDS[join.state] || `Ask for a new link to “${join.group_name}” if you still want to join.`}</p>
       <button type="button" class="primary" disabled=${busy} onClick=${dismiss}>All right</button>
       ${problem && html`<p class="wrong" role="alert">${problem}</p>`}
     </section>
