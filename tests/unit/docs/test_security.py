@@ -1,0 +1,192 @@
+"""What SECURITY.md says that somebody can and cannot do, tried with real engines and real MLS."""
+
+import pytest
+
+import coterie_mls
+from coterie.core.group import commits, outbox
+from coterie.core.state import Turn
+from coterie_wire import CommitData
+from tests.support.device import Device
+from tests.support.friends import friends
+from tests.support.post_office import PostOffice
+
+
+@pytest.fixture
+def office() -> PostOffice:
+    return PostOffice()
+
+
+def asked(office: PostOffice) -> tuple[str, Device, Device, str]:
+    """Ann's group, and Bob, whose request lies at the service: group, Ann, Bob, join."""
+    group_id, (ann,) = friends(office, "Ann")
+    link = ann.invite(group_id)
+    office.pump()
+    bob = office.device("Bob")
+    join_id = bob.ask(link, "Bob")
+    office.post(bob)
+    return group_id, ann, bob, join_id
+
+
+def test_a_service_that_swaps_the_key_package_lets_nobody_in(office: PostOffice) -> None:
+    group_id, ann, _, join_id = asked(office)
+    mallory = office.device("Mallory")
+    assert mallory.engine.backend
+    office.joins[join_id]["kp_hex"] = mallory.engine.backend.create_key_package().bytes.hex()
+    office.pump()
+    assert office.joins[join_id]["status"] == "waiting"
+    assert ann.names(group_id) == ["Ann"]
+    assert ann.codes(group_id) == ["created", "bad_join"]
+
+
+def test_a_service_without_the_link_has_no_group_to_hand_over(office: PostOffice) -> None:
+    _, _, bob, join_id = asked(office)
+    mallory = coterie_mls.Backend.create("mallory")
+    mallory.bind_device("device")
+    group = mallory.create_group(b"")
+    added = mallory.commit(group, add=[bytes.fromhex(office.joins[join_id]["kp_hex"])])
+    assert added.welcome
+    forged = {"welcome_hex": added.welcome.hex(), "welcome_tag": bytes(32).hex(), "from_seq": 1}
+    bob.run(bob.engine.polled({"join_id": join_id, "status": "welcomed", **forged}, bob.now))
+    assert [join["state"] for join in bob.joins()] == ["failed"]
+    assert bob.engine.snapshot("online")["groups"] == []
+
+
+def test_a_leave_that_only_the_service_tells_removes_nobody(office: PostOffice) -> None:
+    group_id, (ann, bob) = friends(office, "Ann", "Bob")
+    office.handle(bob, "group_leave", {"group_id": group_id})
+    office.wait(120, ann)
+    assert ann.names(group_id) == ["Ann", "Bob"]
+
+
+def test_a_leave_that_the_member_tells_is_carried_out(office: PostOffice) -> None:
+    group_id, (ann, bob) = friends(office, "Ann", "Bob")
+    bob.leave(group_id)
+    office.pump()
+    office.wait(5)
+    assert ann.names(group_id) == ["Ann"]
+    assert ann.codes(group_id)[-1] == "left"
+
+
+def test_an_own_commit_is_not_merged_before_it_comes_back(office: PostOffice) -> None:
+    group_id, (ann, bob) = friends(office, "Ann", "Bob")
+    epoch = ann.record(group_id).epoch
+    ann.remove(group_id, bob)
+    office.post(ann)
+    assert office.rooms[group_id].epoch == epoch + 1
+    assert ann.record(group_id).epoch == epoch
+    office.deliver(ann)
+    assert ann.record(group_id).epoch == epoch + 1
+
+
+def test_a_member_who_removes_without_being_allowed_to_is_named(office: PostOffice) -> None:
+    group_id, (ann, bob, carol) = friends(office, "Ann", "Bob", "Carol")
+
+    def breach(turn: Turn) -> None:
+        group = bob.record(group_id).with_(removals=[carol.identity])
+        turn.put(group)
+        commits.advance(turn, group, [])
+
+    bob.run(bob.engine._turn(bob.now, breach)[0])
+    office.pump()
+    assert ann.codes(group_id)[-1] == "role_breach"
+    assert ann.lines(group_id)[-1]["text"].startswith("Bob removed Carol")
+
+
+def test_a_member_who_tells_the_service_another_roster_is_named(office: PostOffice) -> None:
+    group_id, (ann, bob, carol) = friends(office, "Ann", "Bob", "Carol")
+    data = CommitData(removed=(carol.device_id,))
+    group, backend = bob.record(group_id), bob.engine.backend
+    assert backend
+    made = backend.commit(group.mls_id, authenticated_data=data.encode())
+    body = {
+        "group_id": group_id,
+        "epoch": group.epoch,
+        "commit": made.commit.hex(),
+        "group_info": made.group_info.hex(),
+        "message_id": group_id,
+        "counter": group.counter + 1,
+        "added": [],
+        "removed": [carol.device_id],
+        "welcomes": [],
+        "end_invites": False,
+    }
+    assert office.handle(bob, "send_commit", body)[0] == 200
+    office.deliver(ann)
+    assert ann.codes(group_id)[-1] == "wrong_roster"
+    assert ann.names(group_id) == ["Ann", "Bob", "Carol"]
+
+
+def test_who_was_removed_reads_nothing_and_their_link_is_dead_at_the_members_too(office: PostOffice) -> None:
+    group_id, (ann, bob) = friends(office, "Ann", "Bob")
+    link = ann.invite(group_id)
+    office.pump()
+    ann.remove(group_id, bob)
+    office.pump()
+    ann.send(group_id, "without Bob")
+    office.pump()
+    assert bob.texts(group_id) == []
+    for invite in office.invites.values():
+        invite["ended"] = False  # a service that is on Bob's side
+    join_id = bob.ask(link, "Bob")
+    office.pump()
+    assert office.joins[join_id]["status"] == "waiting"
+    assert ann.names(group_id) == ["Ann"]
+
+
+def test_who_left_can_come_back_by_a_link_that_is_alive(office: PostOffice) -> None:
+    group_id, (ann, bob) = friends(office, "Ann", "Bob")
+    link = ann.invite(group_id)
+    office.pump()
+    bob.leave(group_id)
+    office.pump()
+    office.wait(5)
+    bob.ask(link, "Bob")
+    office.pump()
+    assert ann.names(group_id) == ["Ann", "Bob"]
+
+
+def test_what_others_say_about_a_name_yields_to_its_bearer(office: PostOffice) -> None:
+    group_id, (ann, bob, carol) = friends(office, "Ann", "Bob", "Carol")
+
+    def lie(turn: Turn) -> None:
+        body = {"type": "handover", "name": "", "invites": [], "profiles": {bob.identity: "Mallory"}}
+        outbox.send_control(turn, ann.record(group_id), body)
+
+    bob.op(bob.engine.set_name("Robert", bob.now))
+    office.pump()
+    ann.run(ann.engine._turn(ann.now, lie)[0])
+    office.pump()
+    assert carol.names(group_id) == ["Ann", "Carol", "Robert"]
+
+
+def test_the_same_content_again_is_no_second_line(office: PostOffice) -> None:
+    group_id, (ann, bob) = friends(office, "Ann", "Bob")
+    ann.send(group_id, "once")
+    content = ann.outbox()[-1].content
+    office.pump()
+
+    def again(turn: Turn) -> None:
+        outbox.send(turn, ann.record(group_id), content)
+
+    ann.run(ann.engine._turn(ann.now, again)[0])
+    office.pump()
+    assert len(office.calls("send_message")) > 1
+    assert bob.texts(group_id) == ["once"]
+
+
+def test_a_newcomer_cannot_open_what_was_before(office: PostOffice) -> None:
+    group_id, (ann, bob) = friends(office, "Ann", "Bob")
+    ann.send(group_id, "before Carol")
+    office.pump()
+    before = office.rooms[group_id].envelopes[-1]
+    link = ann.invite(group_id)
+    office.pump()
+    carol = office.device("Carol")
+    carol.ask(link, "Carol")
+    office.pump()
+    assert bob.texts(group_id) == ["before Carol"]
+    assert carol.texts(group_id) == []
+    assert carol.engine.backend
+    assert before.mls_bytes
+    with pytest.raises(coterie_mls.Stale):
+        carol.engine.backend.process(carol.record(group_id).mls_id, before.mls_bytes)
