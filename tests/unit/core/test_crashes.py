@@ -52,7 +52,9 @@ def meet(office: PostOffice) -> tuple[str, list[Device]]:
     attempt(alice, lambda: links.append(alice.invite(group_id)))
     office.pump()
     if not links:  # the device stopped after the save: the page asks for the list
-        links = [invite["link"] for invite in alice.engine.list_invites(group_id, "https://x.example", alice.now)]
+        links = [
+            invite["link"] for invite in alice.engine.list_invites(group_id, "https://x.example", alice.now)
+        ]
     attempt(bob, lambda: bob.ask(links[0], "Bob"))
     office.pump()
     office.wait(60)
@@ -119,7 +121,17 @@ def steps_of(flow: Flow) -> list[tuple[int, int]]:
     ]
 
 
-BAD = {"replayed", "forged_own", "gap", "unreadable", "too_early", "fork", "bad_join", "wrong_roster", "not_sent"}
+BAD = {
+    "replayed",
+    "forged_own",
+    "gap",
+    "unreadable",
+    "too_early",
+    "fork",
+    "bad_join",
+    "wrong_roster",
+    "not_sent",
+}
 
 
 @pytest.mark.parametrize("flow", [talk, meet, remove, leave, cross])
@@ -143,7 +155,9 @@ def test_a_crash_at_any_step_loses_and_doubles_nothing(
         monkeypatch.setattr(office, "device", device)
         group_id, people = flow(office)
         context = f"{flow.__name__}, {when} step {step} of person {person}"
-        assert [sorted(one.texts(group_id)) for one in people] == [sorted(texts) for texts in expected], context
+        assert [sorted(one.texts(group_id)) for one in people] == [sorted(texts) for texts in expected], (
+            context
+        )
         assert same_state(group_id, *people), context
         for one in people:
             assert not BAD & set(one.codes(group_id)), f"{context}: {one.codes(group_id)}"
