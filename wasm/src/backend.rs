@@ -1,6 +1,6 @@
 //! The Python class: one line per call. Each takes the lock with the GIL released and hands on to a module.
 
-use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard};
 
 use pyo3::prelude::*;
@@ -9,13 +9,13 @@ use zeroize::Zeroizing;
 
 use crate::commit::{self, Wanted};
 use crate::device::Device;
-use crate::errors::{Kind, Result};
+use crate::errors::{Error, Result};
 use crate::message::Processed;
 use crate::party::Inner;
 use crate::rules::group_data;
-use crate::store::{Row, Store, decode, encode};
+use crate::store::Store;
 use crate::types::{Commit, Joined, KeyPackage, Member, Merged, Rejoin};
-use crate::{group, group_info, key_package, message, rejoin, welcome};
+use crate::{group, group_info, key_package, message, rejoin, state, welcome};
 
 /// The MLS state of one device, behind one lock.
 #[pyclass(frozen, module = "coterie_mls")]
@@ -36,13 +36,13 @@ impl Backend {
         })
     }
 
-    /// Work under the lock, with the GIL released: nothing in `work` may ask for the GIL.
+    /// Work under the lock. Nothing in `work` may ask for the GIL.
     pub fn run<T: Send>(
         &self,
         py: Python<'_>,
         work: impl FnOnce(&mut Inner) -> Result<T> + Send,
     ) -> PyResult<T> {
-        Ok(py.detach(|| work(&mut self.lock()))?)
+        guarded(py, || work(&mut self.lock()))
     }
 
     fn run_bytes<'py>(
@@ -58,11 +58,11 @@ impl Backend {
 impl Backend {
     #[staticmethod]
     fn create(py: Python<'_>, user_id: &str) -> PyResult<Self> {
-        Ok(py.detach(|| -> Result<Self> {
+        guarded(py, || {
             let mut inner = Inner::new(Device::create(user_id)?, Store::default());
             inner.call(|party| party.device.save(party.store()))?;
             Ok(Backend::over(inner))
-        })?)
+        })
     }
 
     #[staticmethod]
@@ -72,26 +72,19 @@ impl Backend {
             let (key, row): (Bound<'_, PyBytes>, Bound<'_, PyBytes>) = item.extract()?;
             read.push((key.as_bytes().to_vec(), Zeroizing::new(row.as_bytes().to_vec())));
         }
-        Ok(py.detach(|| -> Result<Self> {
+        guarded(py, || {
             let store = Store::from_rows(read)?;
             Ok(Backend::over(Inner::new(Device::load(&store)?, store)))
-        })?)
+        })
     }
 
     fn export_state<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        self.run_bytes(py, |inner| {
-            let rows = inner.party.store().rows(&[]);
-            let borrowed = |(key, row): &(Vec<u8>, Row)| {
-                (serde_bytes::ByteBuf::from(key.clone()), serde_bytes::ByteBuf::from(row.to_vec()))
-            };
-            Ok(encode(&rows.iter().map(borrowed).collect::<HashMap<_, _>>())?.to_vec())
-        })
+        self.run_bytes(py, |inner| state::export(&inner.party))
     }
 
     #[staticmethod]
     fn import_state(py: Python<'_>, state: &[u8]) -> PyResult<Self> {
-        let inner = py.detach(|| import(state).map_err(|error| error.into_kind(Kind::Malformed)))?;
-        Ok(Backend::over(inner))
+        guarded(py, || state::import(state).map(Backend::over))
     }
 
     #[getter]
@@ -331,17 +324,8 @@ impl Backend {
     }
 }
 
-fn import(state: &[u8]) -> Result<Inner> {
-    let rows: HashMap<serde_bytes::ByteBuf, serde_bytes::ByteBuf> = decode(state)?;
-    let store = Store::from_rows(
-        rows.into_iter().map(|(key, row)| (key.into_vec(), Zeroizing::new(row.into_vec()))),
-    )?;
-    let mut device = Device::load(&store)?;
-    device.read_only = true;
-    let mut inner = Inner::new(device, store);
-    inner.call(|party| {
-        party.store().mark_all_changed();
-        party.device.save(party.store())
-    })?;
-    Ok(inner)
+/// Work with the GIL released. A panic becomes `Internal`: what it left is undone when the lock is next taken.
+fn guarded<T: Send>(py: Python<'_>, work: impl FnOnce() -> Result<T> + Send) -> PyResult<T> {
+    let panicked = |_| Err(Error::internal("A defect made this call panic; it changed nothing."));
+    Ok(py.detach(|| catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(panicked))?)
 }

@@ -27,7 +27,7 @@ pub struct Wanted {
 /// Build a commit, always with an update path; it stays pending.
 pub fn build(party: &Party, group: &mut MlsGroup, wanted: &Wanted) -> Result<Commit> {
     party.check_may_send(group)?;
-    check_ready(group)?;
+    check_ready(party, group)?;
     if wanted.authenticated_data.len() > MAX_MESSAGE {
         return Err(Error::malformed("The authenticated data is larger than 1 MiB."));
     }
@@ -101,10 +101,8 @@ pub fn framed(message: &MlsMessageOut, limit: usize) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn check_ready(group: &MlsGroup) -> Result<()> {
-    if !group.is_active() {
-        return Err(Error::not_allowed("This device was removed from the group."));
-    }
+fn check_ready(party: &Party, group: &MlsGroup) -> Result<()> {
+    party.check_active(group)?;
     if group.pending_commit().is_some() {
         return Err(Error::not_allowed("A commit is pending."));
     }

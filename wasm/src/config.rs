@@ -73,15 +73,19 @@ fn ratchets() -> SenderRatchetConfiguration {
 }
 
 /// Settings of a group that is entered.
-pub fn join_config(wire_format: WireFormatPolicy) -> MlsGroupJoinConfig {
+pub fn join_config() -> MlsGroupJoinConfig {
+    join_config_builder().build()
+}
+
+/// The settings, for tests to bend.
+pub fn join_config_builder() -> MlsGroupJoinConfigBuilder {
     MlsGroupJoinConfig::builder()
-        .wire_format_policy(wire_format)
+        .wire_format_policy(PURE_CIPHERTEXT_WIRE_FORMAT_POLICY)
         .padding_size(128)
         .max_past_epochs(0)
         .number_of_resumption_psks(0)
         .use_ratchet_tree_extension(true)
         .sender_ratchet_configuration(ratchets())
-        .build()
 }
 
 /// Settings of a group that is made.

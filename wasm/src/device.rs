@@ -86,14 +86,14 @@ impl Device {
         if self.user_id.len() + 1 + device_id.len() > MAX_IDENTITY {
             return Err(Error::malformed("The identity would be longer than 255 bytes."));
         }
-        self.certificate = Some(self.certify(&self.user_id, device_id)?);
+        self.certificate = Some(self.certify(&self.user_id, device_id, self.signer.public())?);
         self.device_id = Some(device_id.to_owned());
         Ok(true)
     }
 
-    /// A certificate by our identity key for our leaf key.
-    pub fn certify(&self, user_id: &str, device_id: &str) -> Result<Vec<u8>> {
-        let signed = certificate_content(user_id, device_id, self.signer.public())?;
+    /// A certificate by our identity key.
+    pub fn certify(&self, user_id: &str, device_id: &str, leaf_key: &[u8]) -> Result<Vec<u8>> {
+        let signed = certificate_content(user_id, device_id, leaf_key)?;
         let signature = sign(&self.identity, &signed)?;
         Ok([&[CERTIFICATE_VERSION][..], self.identity.public(), &signature].concat())
     }

@@ -47,6 +47,7 @@ pub fn ids(party: &Party) -> Result<Vec<Vec<u8>>> {
 
 /// GroupInfo of the present epoch, with ratchet tree and external key.
 pub fn group_info(party: &Party, group: &MlsGroup) -> Result<Vec<u8>> {
+    party.check_active(group)?;
     let crypto = party.provider.crypto();
     Ok(group.export_group_info(crypto, &party.device.signer, true)?.to_bytes()?)
 }

@@ -63,7 +63,7 @@ fn enter_as_nobody(info: VerifiableGroupInfo) -> Result<MlsGroup> {
     let credential = BasicCredential::new(b"nobody".to_vec()).into();
     let nobody = CredentialWithKey { credential, signature_key: key.public().into() };
     let (group, _) = MlsGroup::external_commit_builder()
-        .with_config(join_config(PURE_CIPHERTEXT_WIRE_FORMAT_POLICY))
+        .with_config(join_config())
         .skip_lifetime_validation()
         .build_group(&provider, info, nobody)?
         .leaf_node_parameters(LeafNodeParameters::builder().with_capabilities(capabilities()).build())

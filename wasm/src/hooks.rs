@@ -12,7 +12,7 @@ use tls_codec::Serialize as _;
 
 use crate::backend::Backend;
 use crate::commit::leaf_parameters;
-use crate::config::{MAX_WELCOME, group_context_extensions, join_config, required_capabilities};
+use crate::config::{MAX_WELCOME, group_context_extensions, required_capabilities};
 use crate::errors::{Error, Result};
 use crate::group_info::parse_group_info;
 use crate::message::parse;
@@ -66,15 +66,20 @@ pub fn kat_forge(
     })
 }
 
-/// A certificate by this device's identity key, for its leaf key and any identity.
+/// A certificate by this device's identity key, for any identity, and for any leaf key (its own by default).
 #[pyfunction]
+#[pyo3(signature = (backend, user_id, device_id, leaf_key=None))]
 pub fn kat_certificate<'py>(
     py: Python<'py>,
     backend: &Bound<'_, Backend>,
     user_id: &str,
     device_id: &str,
+    leaf_key: Option<&[u8]>,
 ) -> PyResult<Bound<'py, PyBytes>> {
-    let made = backend.get().run(py, |inner| inner.party.device.certify(user_id, device_id))?;
+    let made = backend.get().run(py, |inner| {
+        let device = &inner.party.device;
+        device.certify(user_id, device_id, leaf_key.unwrap_or(device.signer.public()))
+    })?;
     Ok(PyBytes::new(py, &made))
 }
 
@@ -239,7 +244,7 @@ pub fn kat_external_join<'py>(
     let message = backend.get().run(py, |inner| {
         let (party, provider) = (&inner.party, Provider::default());
         let (_, bundle) = MlsGroup::external_commit_builder()
-            .with_config(join_config(party.policy.wire_format()))
+            .with_config(party.policy.join_config())
             .build_group(&provider, parse_group_info(group_info)?, party.device.credential()?)?
             .leaf_node_parameters(leaf_parameters(party)?)
             .load_psks(provider.storage())?

@@ -20,6 +20,7 @@ mod party; // device, storage and groups under one lock; all or nothing
 mod primitives; // seal, open, hkdf, random bytes, framing header
 mod rejoin; // an external commit in a store of its own
 mod rules; // the one place that decides which leaves may enter
+mod state; // the whole state in one value
 mod storage_provider; // OpenMLS's storage trait over `store`
 mod store; // an ordered map with an undo log
 mod types; // the small classes that calls return

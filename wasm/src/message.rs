@@ -46,14 +46,12 @@ pub fn encrypt(
 pub fn process(inner: &mut Inner, id: &[u8], message: &[u8]) -> Result<Processed> {
     let message = parse(message, MAX_MESSAGE)?.try_into_protocol_message()?;
     // Looked at first, so that a flood of old messages does not make us load the group again and again.
-    inner.see(id, |_, group| check_header(group, &message))?;
+    inner.see(id, |party, group| check_header(party, group, &message))?;
     inner.in_group(id, |party, group| open(party, group, message))
 }
 
-fn check_header(group: &MlsGroup, message: &ProtocolMessage) -> Result<()> {
-    if !group.is_active() {
-        return Err(Error::not_allowed("This device was removed from the group."));
-    }
+fn check_header(party: &Party, group: &MlsGroup, message: &ProtocolMessage) -> Result<()> {
+    party.check_active(group)?;
     if message.group_id() != group.group_id() {
         return Err(Error::wrong_group("The message is for another group."));
     }

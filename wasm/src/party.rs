@@ -68,11 +68,17 @@ impl Party {
         read_leaf(&self.policy, index.u32(), leaf)
     }
 
+    /// Whether this device is still a member.
+    pub fn check_active(&self, group: &MlsGroup) -> Result<()> {
+        if group.is_active() {
+            return Ok(());
+        }
+        Err(Error::not_allowed("This device was removed from the group."))
+    }
+
     /// Our own leaf; an evicted device has none.
     pub fn own_leaf(&self, group: &MlsGroup) -> Result<Member> {
-        if !group.is_active() {
-            return Err(Error::not_allowed("This device was removed from the group."));
-        }
+        self.check_active(group)?;
         self.member(group, group.own_leaf_index())
     }
 
@@ -185,6 +191,10 @@ impl Inner {
 fn load_group(store: &Store, id: &[u8]) -> Result<MlsGroup> {
     let id = GroupId::from_slice(id);
     if let Some(group) = MlsGroup::load(store, &id)? {
+        // OpenMLS reads these only when somebody commits, and then takes their absence for a forgery.
+        if group.is_active() && store.keys(&group_key(&id, tag::EPOCH_KEYS)?).is_empty() {
+            return Err(Error::corrupt("The private keys of the group's epoch are missing."));
+        }
         return Ok(group);
     }
     if store.keys(&group_prefix(&id)?).is_empty() {

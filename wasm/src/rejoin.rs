@@ -9,7 +9,7 @@ use serde_bytes::ByteBuf;
 use zeroize::Zeroizing;
 
 use crate::commit::{framed, leaf_parameters};
-use crate::config::{MAX_MESSAGE, MAX_WELCOME, join_config};
+use crate::config::{MAX_MESSAGE, MAX_WELCOME};
 use crate::errors::{Error, Result};
 use crate::group_info::{inspect, parse_group_info};
 use crate::party::{Inner, Party, Provider};
@@ -36,7 +36,7 @@ pub fn build(party: &Party, bytes: &[u8], authenticated_data: &[u8]) -> Result<R
     let replaced = own_leaf(party, &inspected.members)?;
     let provider = Provider::default();
     let (group, bundle) = MlsGroup::external_commit_builder()
-        .with_config(join_config(party.policy.wire_format()))
+        .with_config(party.policy.join_config())
         .with_aad(authenticated_data.to_vec())
         .skip_lifetime_validation()
         .build_group(&provider, parse_group_info(bytes)?, party.device.credential()?)?

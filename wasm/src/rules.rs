@@ -31,9 +31,14 @@ impl Policy {
         false
     }
 
-    /// Handshake messages are PrivateMessages, ours and theirs.
-    pub fn wire_format(&self) -> WireFormatPolicy {
-        if self.relaxed() { MIXED_CIPHERTEXT_WIRE_FORMAT_POLICY } else { PURE_CIPHERTEXT_WIRE_FORMAT_POLICY }
+    /// Settings of a group that is entered. Official vectors have public handshakes and resumption PSKs.
+    pub fn join_config(&self) -> MlsGroupJoinConfig {
+        #[cfg(feature = "kat-hooks")]
+        if self.relaxed {
+            let builder = crate::config::join_config_builder().number_of_resumption_psks(32);
+            return builder.wire_format_policy(MIXED_CIPHERTEXT_WIRE_FORMAT_POLICY).build();
+        }
+        crate::config::join_config()
     }
 }
 

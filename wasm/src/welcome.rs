@@ -2,7 +2,7 @@
 
 use openmls::prelude::*;
 
-use crate::config::{MAX_WELCOME, join_config, suite};
+use crate::config::{MAX_WELCOME, suite};
 use crate::errors::{Error, Result};
 use crate::message::parse;
 use crate::party::{Inner, Party};
@@ -26,7 +26,7 @@ fn enter(party: &Party, welcome: &[u8], tree: Option<&[u8]>) -> Result<Joined> {
     let MlsMessageBodyIn::Welcome(welcome) = parse(welcome, MAX_WELCOME)?.extract() else {
         return Err(Error::malformed("This is not a Welcome."));
     };
-    let config = join_config(party.policy.wire_format());
+    let config = party.policy.join_config();
     let mut builder = StagedWelcome::build_from_welcome(&party.provider, &config, welcome)?;
     check_offer(party, builder.processed_welcome())?;
     // An old leaf's key package may have run out since; how long it was valid is our own rule (`check_leaf`).

@@ -150,8 +150,9 @@ class Backend:
     def import_state(state: bytes) -> Backend:
         """A copy of another device's state that reads and never sends.
 
-        Two devices that send from one state would use message keys twice, so every call that encrypts
-        or commits raises `NotAllowed` for it. Raises `Malformed`.
+        Two devices that send from one state would use message keys twice, so every call that encrypts,
+        commits, joins, or makes a group or key package raises `NotAllowed` for it. `rejoin` and `merge_rejoin`
+        work, and from then on it sends in that group. Raises `Malformed`.
         """
 
     @property
@@ -168,10 +169,17 @@ class Backend:
     def identity_key(self) -> bytes: ...
     @property
     def certificate(self) -> bytes:
-        """Device certificate: version ‖ identity key ‖ signature. Raises `NotAllowed` before `bind_device`."""
+        """Device certificate: version (1 byte, 1) ‖ identity key (32) ‖ signature (64).
+
+        Signed is "coterie certificate v1" ‖ user id ‖ device id ‖ signature_key, each preceded by its length
+        (u16, big-endian). Raises `NotAllowed` before `bind_device`.
+        """
 
     def sign_device_proof(self, sub: str, session_id: str) -> bytes:
-        """Signature over "coterie device v1" ‖ sub ‖ session_id ‖ signature_key, each length-prefixed (u16)."""
+        """Signature over "coterie device v1" ‖ sub ‖ session_id ‖ signature_key.
+
+        Each of the four, the label too, is preceded by its length (u16, big-endian).
+        """
 
     def bind_device(self, device_id: str) -> None:
         """Take the id that the service gave; makes the certificate. The same id again is a no-op.
@@ -185,7 +193,9 @@ class Backend:
     def rollback(self) -> None:
         """Undo what changed since the last `take_changes`; the groups touched are loaded again."""
 
-    def create_key_package(self, *, suite: int = 1, lifetime: int = 7257600, last_resort: bool = False) -> KeyPackage:
+    def create_key_package(
+        self, *, suite: int = 1, lifetime: int = 7257600, last_resort: bool = False
+    ) -> KeyPackage:
         """Make a key package, its private keys in the state. `lifetime` in seconds, at most 84 days."""
 
     def delete_key_package(self, ref: bytes) -> None:
@@ -204,8 +214,10 @@ class Backend:
         """
 
     def load_group(self, group_id: bytes) -> None:
-        """Bring a saved group into memory; sending and receiving do it by themselves. Raises `NotAllowed`
-        when there is none, `Corrupt`."""
+        """Bring a saved group into memory; sending and receiving do it by themselves.
+
+        Raises `NotAllowed` when there is none, `Corrupt`.
+        """
 
     def delete_group(self, group_id: bytes) -> None:
         """Remove all rows of a group."""
@@ -243,7 +255,9 @@ class Backend:
 
         `add` are key packages, `remove` leaf indices. The commit stays pending: `merge_pending` when it came
         back, `discard_pending` when it was refused for good; merging another commit drops it. Raises
-        `NotAllowed` while one is pending, and what `check_key_package` raises.
+        `NotAllowed` while one is pending, and for leaves that are not there or our own; `Unacceptable` when an
+        identity would stand in the group twice; `Malformed` when it is too large; and what
+        `check_key_package` raises.
         """
 
     def merge_pending(self, group_id: bytes) -> Merged:
@@ -255,33 +269,43 @@ class Backend:
     def join(self, welcome: bytes) -> Joined:
         """Enter a group; every leaf is checked. The key package is used up only when this succeeds.
 
-        Raises `Malformed`, `Forged`, `Unacceptable`, `NotAllowed` (no key package for it, or a member already).
+        Raises `Malformed`, `Forged`, `Unacceptable`, `Unsupported`, `NotAllowed` (no key package for it, or a
+        member already; who was removed may enter again).
         """
 
     def process(self, group_id: bytes, message: bytes) -> Application | Merged | Own:
         """Open one message: decrypt it, or check and merge a commit in the same call.
 
-        Standalone proposals are `Unacceptable`. Raises `Malformed` (over 1 MiB too), `WrongGroup`, `Stale`,
-        `TooEarly`, `Forged`, `Unacceptable`, `NotAllowed`.
+        Standalone proposals are `Unacceptable`. Per sender and epoch, the keys of 64 late messages are kept
+        (older ones are `Stale`), and a message may be 2,000 ahead of the last one (further is `TooEarly`).
+        Raises `Malformed` (over 1 MiB too), `WrongGroup`, `Stale`, `TooEarly`, `Forged`, `Unacceptable`,
+        `NotAllowed` (no such group, or removed from it).
         """
 
     def inspect_group_info(self, group_info: bytes) -> tuple[bytes, int, Member, bytes]:
-        """Of a GroupInfo with tree, checked: group id, epoch, its signer, group data."""
+        """Of a GroupInfo with tree, checked: group id, epoch, its signer, group data.
+
+        Raises `Malformed`, `Forged`, `Unacceptable`, `Unsupported`.
+        """
 
     def rejoin(self, group_info: bytes, authenticated_data: bytes = b"") -> Rejoin:
         """Build an external commit that replaces the own leaf, in a store of its own.
 
-        Nothing here changes. Raises `Unacceptable` when the own leaf (same identity and signature key) is not
-        in the tree.
+        Nothing here changes. Raises what `inspect_group_info` raises, and `Unacceptable` when the own leaf
+        (same identity and signature key) is not in the tree.
         """
 
     def merge_rejoin(self, record: bytes) -> Merged:
-        """Put the rejoined group in the place of the old rows, in one change."""
+        """Put the rejoined group in the place of the old rows, in one change.
+
+        Told is what the commit did, as to the other members; what else changed since the old rows shows when
+        `members` is compared. `group_data` is None when it is what the old rows had. Raises `Corrupt`.
+        """
 
 def seal(key: bytes, plaintext: bytes, associated_data: bytes) -> bytes:
     """AES-256-GCM; the nonce (12 bytes) is made inside and stands first."""
 
-def open(key: bytes, sealed: bytes, associated_data: bytes) -> bytes:
+def open(key: bytes, sealed: bytes, associated_data: bytes) -> bytes:  # noqa: A001 - the opposite of seal
     """The opposite of `seal`. Raises `Forged`."""
 
 def hkdf(secret: bytes, salt: bytes, info: bytes, length: int) -> bytes:

@@ -34,7 +34,7 @@ class Stale(MlsError):
 
 
 class TooEarly(MlsError):
-    """The message belongs to an epoch that this group has not reached."""
+    """The message belongs to an epoch that this group has not reached, or runs too far ahead of its sender."""
 
     code = "too_early"
 
