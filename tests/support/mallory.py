@@ -1,0 +1,59 @@
+"""A member whose client breaks the rules: commits that the core would never build, straight from the binding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import uuid4
+
+from coterie.core.group import lines, outbox
+from coterie.core.state import Turn
+from coterie_wire import CommitData
+from tests.support.device import Device
+from tests.support.post_office import PostOffice, Reply
+
+
+def commit(
+    office: PostOffice,
+    device: Device,
+    group_id: str,
+    *,
+    add: Sequence[bytes] = (),
+    remove: Sequence[Device] = (),
+    data: CommitData | None = None,
+    group_data: bytes | None = None,
+) -> Reply:
+    """Build and post a commit that says `data` (default: the truth about what it removes)."""
+    group, backend = device.record(group_id), device.engine.backend
+    assert backend
+    gone = {one.identity for one in remove}
+    indices = [leaf.index for leaf in backend.members(group.mls_id) if leaf.identity in gone]
+    said = data or CommitData(removed=tuple(one.device_id for one in remove), end_invites=bool(remove))
+    built = backend.commit(
+        group.mls_id, add=add, remove=indices, group_data=group_data, authenticated_data=said.encode()
+    )
+    welcome = (built.welcome or b"").hex()
+    body: dict[str, Any] = {
+        "group_id": group_id,
+        "epoch": group.epoch,
+        "message_id": str(uuid4()),
+        "counter": group.counter + 1,
+        "commit": built.commit.hex(),
+        "group_info": built.group_info.hex(),
+        "welcomes": [{"device_id": one, "welcome": welcome} for one in said.added],
+        "added": list(said.added),
+        "removed": list(said.removed),
+        "end_invites": said.end_invites,
+    }
+    backend.discard_pending(group.mls_id)
+    backend.rollback()
+    return office.handle(device, "send_commit", body)
+
+
+def say(device: Device, group_id: str, body: dict[str, Any]) -> None:
+    """Put any control message into the outbox."""
+
+    def work(turn: Turn) -> None:
+        outbox.send_control(turn, lines.need(turn, group_id), body)
+
+    device.run(device.engine._turn(device.now, work)[0])  # noqa: SLF001
