@@ -1,6 +1,7 @@
 """What SECURITY.md says that somebody can and cannot do, tried with real engines and real MLS.
 
-Only what no other suite shows: SECURITY.md names those."""
+Only what no other suite shows: SECURITY.md names those.
+"""
 
 import pytest
 
