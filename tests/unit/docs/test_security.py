@@ -6,8 +6,10 @@ Only what no other suite shows: SECURITY.md names those.
 import pytest
 
 import coterie_mls
+from coterie.core import completing, joining
 from coterie.core.group import outbox
 from coterie.core.state import Turn
+from coterie.errors import InviteError
 from tests.support.device import Device
 from tests.support.friends import friends
 from tests.support.post_office import PostOffice
@@ -34,6 +36,9 @@ def test_a_service_that_swaps_the_key_package_lets_nobody_in(office: PostOffice)
     mallory = office.device("Mallory")
     assert mallory.engine.backend
     office.joins[join_id]["kp_hex"] = mallory.engine.backend.create_key_package().bytes.hex()
+    with pytest.raises(InviteError) as refused:  # the first of several checks that it fails
+        ann.engine._look(lambda turn: completing.verify(turn, office.joins[join_id]), ann.now)
+    assert refused.value.code == "bad_tag"
     office.pump()
     assert office.joins[join_id]["status"] == "waiting"
     assert ann.names(group_id) == ["Ann"]
@@ -47,8 +52,12 @@ def test_a_service_without_the_link_has_no_group_to_hand_over(office: PostOffice
     group = mallory.create_group(b"")
     added = mallory.commit(group, add=[bytes.fromhex(office.joins[join_id]["kp_hex"])])
     assert added.welcome
-    forged = {"welcome_hex": added.welcome.hex(), "welcome_tag": bytes(32).hex(), "from_seq": 1}
-    bob.run(bob.engine.polled({"join_id": join_id, "status": "welcomed", **forged}, bob.now))
+    answer = {"join_id": join_id, "status": "welcomed", "from_seq": 1}
+    answer |= {"welcome_hex": added.welcome.hex(), "welcome_tag": bytes(32).hex()}
+    with pytest.raises(InviteError) as refused:  # before the Welcome is opened
+        bob.engine._look(lambda turn: joining.polled(turn, answer), bob.now)
+    assert refused.value.code == "bad_welcome"
+    bob.run(bob.engine.polled(answer, bob.now))
     assert [join["state"] for join in bob.joins()] == ["failed"]
     assert bob.engine.snapshot("online")["groups"] == []
 
