@@ -137,8 +137,11 @@ class Device:
     def outbox(self) -> list[Outgoing]:
         return [Outgoing.decode(value) for _, value in sorted(self.rows["outbox"].items())]
 
+    def events_of(self, name: str) -> list[dict[str, Any]]:
+        return [event for event in self.events if event["event"] == name]
+
     def problems(self) -> list[str]:
-        return [event["code"] for event in self.events if event["event"] == "problem"]
+        return [event["code"] for event in self.events_of("problem")]
 
     # -- what the user does --
 
