@@ -52,7 +52,9 @@ class CommitData:
             raise WireError("The commit's authenticated data is too large.", code="too_large")
         parsed = cls._from_json(_load(data))
         if parsed.encode() != data:
-            raise WireError("The commit's authenticated data is not in its one spelling.", code="not_canonical")
+            raise WireError(
+                "The commit's authenticated data is not in its one spelling.", code="not_canonical"
+            )
         return parsed
 
     @classmethod

@@ -51,7 +51,9 @@ class Envelope:
         if not isinstance(raw, Mapping):
             raise WireError("An envelope is a JSON object.")
         match raw:
-            case {"v": 1, "kind": "application" | "commit" as kind, "server_time": str(time)} if _TIME.fullmatch(time):
+            case {"v": 1, "kind": "application" | "commit" as kind, "server_time": str(time)} if (
+                _TIME.fullmatch(time)
+            ):
                 return cls(
                     group_id=uuid_text(raw.get("group_id"), name="group_id"),
                     seq=integer(raw.get("seq"), name="seq", at_least=1),

@@ -12,7 +12,9 @@ def to_hex(data: bytes) -> str:
     return data.hex()
 
 
-def from_hex(text: object, *, name: str = "value", size: int | None = None, at_most: int | None = None) -> bytes:
+def from_hex(
+    text: object, *, name: str = "value", size: int | None = None, at_most: int | None = None
+) -> bytes:
     """The bytes that `text` spells.
 
     `size` is the exact number of bytes, `at_most` the largest. The length is looked at before anything is decoded.

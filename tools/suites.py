@@ -101,7 +101,7 @@ def report(rows: list[tuple[Suite, Result, float]]) -> None:
     print("\n=== summary")
     for suite, result, seconds in rows:
         print(f"{suite.name:<16} {result:<8} {seconds:7.1f} s")
-    print(f"{"total":<16} {'':<8} {sum(seconds for _, _, seconds in rows):7.1f} s")
+    print(f"{'total':<16} {'':<8} {sum(seconds for _, _, seconds in rows):7.1f} s")
     counts = {result: sum(row[1] is result for row in rows) for result in Result}
     passed, failed, skipped = counts[Result.PASSED], counts[Result.FAILED], counts[Result.SKIPPED]
     print(f"suites: {passed} passed, {failed} failed, {skipped} skipped", flush=True)
