@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
 from http import HTTPStatus
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -78,6 +80,17 @@ async def hang(request: Request) -> Response:
     return Response()
 
 
+async def drip(request: Request) -> Response:
+    """An answer that never ends: a blank now and then."""
+
+    async def blanks() -> AsyncIterator[bytes]:
+        while True:
+            yield b" "
+            await asyncio.sleep(0.05)
+
+    return StreamingResponse(blanks(), media_type="application/json")
+
+
 async def hung_up(request: Request) -> Response:
     return JSONResponse({"hung_up": request.app.state.hung_up})
 
@@ -124,6 +137,7 @@ ROUTES = [
     Route("/functions/v1/trap", trap, methods=BOTH),
     Route("/functions/v1/trapped", trapped, methods=BOTH),
     Route("/functions/v1/hang", hang, methods=BOTH),
+    Route("/functions/v1/drip", drip, methods=BOTH),
     Route("/functions/v1/hung_up", hung_up, methods=BOTH),
     WebSocketRoute("/functions/v1/deliver", deliver),
 ]

@@ -181,6 +181,13 @@ async def test_a_socket_that_is_refused(made: Callable[..., Transport]) -> None:
             await unreachable(made(url).connect(), "unreachable")
 
 
+async def test_a_socket_is_not_led_elsewhere(made: Callable[..., Transport], odd_service: str) -> None:
+    """Its first frame is the token."""
+    elsewhere = f"{odd_service.replace('http', 'ws')}/functions/v1/deliver".encode()
+    async with rude(b"HTTP/1.1 307 Temporary Redirect\r\nLocation: " + elsewhere + b"\r\n\r\n") as url:
+        await unreachable(made(url).connect(), "unreachable")
+
+
 async def test_a_service_that_is_down(made: Callable[..., Transport]) -> None:
     with listening() as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"

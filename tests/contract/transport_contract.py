@@ -24,7 +24,8 @@ async def unreachable(call: Awaitable[object], *codes: str) -> Unreachable:
     raised: Unreachable | None = None
     result: object = None
     try:
-        result = await call
+        async with asyncio.timeout(30):
+            result = await call
     except Unreachable as error:
         raised = error
     assert raised is not None, f"expected Unreachable, but got {result!r:.200}"
@@ -99,6 +100,10 @@ async def case_silence_ends_and_hangs_up(make: Make) -> None:
     before = (await call(patient, "hung_up")).body["hung_up"]
     await unreachable(call(impatient, "hang"), "timed_out")
     await _until(lambda: _hung_up(patient, before + 1))
+
+
+async def case_an_answer_that_never_ends_is_given_up(make: Make) -> None:
+    await unreachable(call(make(request_seconds=0.5), "drip"), "timed_out")
 
 
 async def case_a_cancelled_request_hangs_up(make: Make) -> None:
