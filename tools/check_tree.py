@@ -8,7 +8,7 @@ import sys
 
 from steps import ROOT
 
-PATHS = re.compile(r"(?<![\w.-])/(?:work|root|home/\w+|opt/wheels)/|/tmp/[\w]|\.\./shared/(?!vectors)")
+PATHS = re.compile(r"(?<![\w.~-])/(?:work|root|home/\w+|opt/wheels)/|/tmp/[\w]|\.\./shared/(?!vectors)")
 """Absolute folders of one machine, and the folder beside the checkout (but for the test vectors in it)."""
 HOSTS = {
     "package-lock.json": re.compile(r'"resolved": "(?!https://registry\.npmjs\.org/)'),
