@@ -99,7 +99,7 @@ async def case_a_wrong_row_in_the_middle_writes_nothing(opened: Open) -> None:
     ]
     for row, value in wrong:
         changes = {**before, row: value, ("mls", b"later"): b"new"}
-        await refused(store.commit(changes), "bad_row")  # type: ignore[arg-type]
+        await refused(store.commit(changes), "bad_row")
         assert await store.load("mls") == {b"gone": b"old", b"kept": b"old"}
     await store.commit(before)
     assert await store.load("mls") == {b"kept": b"new"}

@@ -34,23 +34,20 @@ class Terminal:
         command = [sys.executable, "-m", "coterie.cli", *arguments, "--server", service, "--data", str(data)]
         environment = {**os.environ, "TERM": "xterm", "PYTHONUNBUFFERED": "1", "LANG": "C.UTF-8"}
         environment["PROMPT_TOOLKIT_NO_CPR"] = "1"  # nobody answers where the cursor is
-        if tty:
-            master, slave = os.openpty()
-            streams = {"stdin": slave, "stdout": slave, "stderr": slave}
-            self.process = subprocess.Popen(
-                command, cwd=ROOT, env=environment, start_new_session=True, **streams
-            )
-            os.close(slave)
-            self._read, self._write = master, master
+        ours, theirs = os.openpty() if tty else (None, subprocess.PIPE)
+        self.process: subprocess.Popen[bytes] = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=environment,
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs if tty else subprocess.STDOUT,
+            start_new_session=tty,
+        )
+        if ours is not None:
+            os.close(theirs)
+            self._read = self._write = ours
         else:
-            self.process = subprocess.Popen(
-                command,
-                cwd=ROOT,
-                env=environment,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-            )
             assert self.process.stdin is not None
             assert self.process.stdout is not None
             self._read, self._write = self.process.stdout.fileno(), self.process.stdin.fileno()
