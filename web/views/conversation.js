@@ -40,7 +40,7 @@ function Closed({ group, act }) {
 export function Conversation({ state, act, group }) {
   const talk = group && state.talks[group.group_id];
   if (!group) return html`<${Opening} />`;
-  const offline = state.connection === "offline";
+  const offline = state.connection === "offline" && group.can_send;
   return html`
     <main class="talk">
       <${Head} group=${group} act=${act} />

@@ -52,11 +52,36 @@ const Nothing = () => html`
   </div>
 `;
 
+/** What one can begin, who one is, and how the connection is. A copy begins nothing: it reads and never sends. */
+function Foot({ state, act, some }) {
+  const { me, connection } = state;
+  const idle = state.phase === "opening" || me?.read_only;
+  return html`
+    <footer class="side-foot">
+      <div class="side-buttons">
+        <button type="button" class="primary" disabled=${idle} onClick=${() => act.show("new_group")}><${Icon} name="plus" />New group</button>
+        <button type="button" class="plain" disabled=${idle} onClick=${() => act.show("open_link")}><${Icon} name="link" />Open a link</button>
+      </div>
+      <p class="me">
+        <span class="me-name">${me?.name ?? ""}</span>
+        ${me?.read_only && html`<span>A copy: it never sends</span>`}
+        ${!me?.read_only && some && html`<span class="connection" data-state=${connection} role="status">${CONNECTION[connection]}</span>`}
+      </p>
+    </footer>
+  `;
+}
+
+const rowOf = (state, act) => ({
+  join: (join) => html`<${JoinRow} key=${join.join_id} join=${join} here=${state.route.join_id === join.join_id} onGo=${() => act.go({ view: "waiting", join_id: join.join_id })} />`,
+  group: (group) => html`<${GroupRow} key=${group.group_id} group=${group} here=${state.route.group_id === group.group_id} onGo=${() => act.go({ view: "group", group_id: group.group_id })} />`,
+});
+
 export function Groups({ state, act }) {
   const opening = state.phase === "opening";
-  const { route } = state;
   const groups = act.groupsInOrder();
   const joins = Object.values(state.joins).filter((join) => join.state !== "joined");
+  const some = groups.length + joins.length > 0;
+  const row = rowOf(state, act);
   return html`
     <nav class="side" aria-label="Groups">
       <header class="side-head">
@@ -64,23 +89,12 @@ export function Groups({ state, act }) {
         <button type="button" class="round" aria-label="Settings" disabled=${opening} onClick=${() => act.show("settings")}><${Icon} name="gear" /></button>
       </header>
       <div class="side-list">
-        ${opening && html`<${Skeleton} />`}
-        ${!opening && !groups.length && !joins.length && html`<${Nothing} />`}
+        ${opening && html`<${Skeleton} />`} ${!opening && !some && html`<${Nothing} />`}
         <ul class="rows">
-          ${joins.map((join) => html`<${JoinRow} key=${join.join_id} join=${join} here=${route.join_id === join.join_id} onGo=${() => act.go({ view: "waiting", join_id: join.join_id })} />`)}
-          ${groups.map((group) => html`<${GroupRow} key=${group.group_id} group=${group} here=${route.group_id === group.group_id} onGo=${() => act.go({ view: "group", group_id: group.group_id })} />`)}
+          ${joins.map(row.join)} ${groups.map(row.group)}
         </ul>
       </div>
-      <footer class="side-foot">
-        <div class="side-buttons">
-          <button type="button" class="primary" disabled=${opening} onClick=${() => act.show("new_group")}><${Icon} name="plus" />New group</button>
-          <button type="button" class="plain" disabled=${opening} onClick=${() => act.show("open_link")}><${Icon} name="link" />Open a link</button>
-        </div>
-        <p class="me">
-          <span class="me-name">${state.me?.name ?? ""}</span>
-          ${(groups.length > 0 || joins.length > 0) && html`<span class="connection" data-state=${state.connection} role="status">${CONNECTION[state.connection]}</span>`}
-        </p>
-      </footer>
+      <${Foot} ...${{ state, act, some }} />
     </nav>
   `;
 }
