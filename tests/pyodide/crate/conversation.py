@@ -1,5 +1,7 @@
 """Three devices, a group, talk, a restart, a rejoin, refusals: all calls of the crate once."""
 
+from collections.abc import Callable
+
 from coterie_mls import (
     Application,
     Backend,
@@ -24,7 +26,7 @@ def device(user: str) -> Backend:
     return backend
 
 
-def raises(error: type[MlsError], call, *arguments) -> None:  # type: ignore[no-untyped-def]
+def raises(error: type[MlsError], call: Callable[..., object], *arguments: object) -> None:
     try:
         call(*arguments)
     except error:
