@@ -88,7 +88,7 @@ class Completing:
 
 
 def _digest(raw: dict[str, Any]) -> bytes:
-    shown = "\n".join(str(raw.get(field)) for field in ("kp_hex", "tag", "hello"))
+    shown = "\n".join(str(raw.get(field)) for field in ("kp_hex", "tag", "hello", "user_id", "device_id"))
     return hashlib.sha256(shown.encode(errors="replace")).digest()
 
 

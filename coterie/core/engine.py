@@ -451,6 +451,7 @@ class Engine:
         else:
             commits.given_up(turn, row)
             self.completing.forget(row.group_id)
+            commits.advance(turn, lines.need(turn, row.group_id), [])
             if code == "already_completed":  # somebody was faster with one of them; the others still wait
                 turn.do(CallEffect("invite_pending", {}))
             elif row.fields["joins"]:

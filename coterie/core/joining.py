@@ -146,7 +146,7 @@ def answered(turn: Turn, row: Outgoing, status: int, body: dict[str, Any]) -> No
     if join is None:
         return
     if row.function == "invite_cancel":
-        if body.get("code") == "already_completed":  # somebody was faster: the Welcome is there
+        if body.get("code") == "already_completed" and join.state == "cancelled":  # somebody was faster
             waiting = join.with_(state="waiting", why="")
             turn.put(waiting)
             turn.show("join", join=views.join(waiting))
@@ -178,10 +178,11 @@ def polled(turn: Turn, answer: dict[str, Any]) -> None:
 
 
 def fail(turn: Turn, join_id: str, error: Exception) -> None:
-    """The Welcome was refused: the join has failed, with words."""
+    """The Welcome was refused: the join has failed, with words, and is taken back so that one can ask anew."""
     join = turn.get(Join, uuid_bytes(join_id))
     if join:
         _end(turn, join, "failed", str(error))
+        _post(turn, "invite_cancel", {"join_id": join_id})
 
 
 def _welcome(turn: Turn, join: Join, answer: dict[str, Any]) -> None:

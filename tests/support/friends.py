@@ -27,3 +27,12 @@ def same_state(group_id: str, *people: Device) -> bool:
         for person in people
     }
     return len(states) == 1
+
+
+def until_posting(office: PostOffice, device: Device, kind: str) -> None:
+    """Until a row of that kind waits in a device's outbox, not posted."""
+    for _ in range(20):
+        if any(row.kind == kind for row in device.outbox()):
+            return
+        office.round(device)
+    raise AssertionError(f"{device} has no {kind} to post")
