@@ -107,6 +107,10 @@ class Person:
     def composer(self) -> Locator:
         return self.page.get_by_role("textbox", name=re.compile("^Message to "))
 
+    @property
+    def lines(self) -> Locator:
+        return self.page.locator("ol.lines")
+
     def texts(self) -> list[str]:
         """The lines of text in the open group, in order."""
         return self.page.locator("ol.lines .line .text").all_inner_texts()
