@@ -69,15 +69,23 @@ class Device:
             self.crash_before.discard(number)
             self.crash()
             raise Crash
+        self.save(step)
+        if number in self.crash_after:
+            self.crash()
+            raise Crash
+        self.act(step)
+
+    def save(self, step: Step) -> None:
+        """Write the step's rows."""
         self.writes.append(step)
         for (table, key), value in step.changes.items():
             if value is None:
                 self.rows[table].pop(key, None)
             else:
                 self.rows[table][key] = value
-        if number in self.crash_after:
-            self.crash()
-            raise Crash
+
+    def act(self, step: Step) -> None:
+        """Carry out the step's effects."""
         for effect in step.effects:
             if isinstance(effect, Show):
                 self.events.append(effect.event)

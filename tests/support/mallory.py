@@ -56,4 +56,14 @@ def say(device: Device, group_id: str, body: dict[str, Any]) -> None:
     def work(turn: Turn) -> None:
         outbox.send_control(turn, lines.need(turn, group_id), body)
 
-    device.run(device.engine._turn(device.now, work)[0])  # noqa: SLF001
+    device.run(device.engine._turn(device.now, work)[0])
+
+
+def twin(device: Device) -> Device:
+    """A second copy of a device's state: stolen, or restored."""
+    copy = Device(device.office, "twin")
+    del device.office.devices[copy.device_id]
+    copy.rows = {table: dict(rows) for table, rows in device.rows.items()}
+    copy.device_id, copy.user_id = device.device_id, device.user_id
+    copy.crash()
+    return copy

@@ -82,7 +82,8 @@ class PostOffice:
     def pump(self, *devices: Device) -> None:
         """Until nobody has anything to do."""
         for _ in range(300):
-            if not any([self.round(device) for device in devices or self.devices.values() if device.online]):
+            busy = [self.round(device) for device in devices or self.devices.values() if device.online]
+            if not any(busy):
                 return
         raise AssertionError("the devices do not come to rest")
 
@@ -97,7 +98,8 @@ class PostOffice:
     def round(self, device: Device) -> bool:
         """One look at everything that a device has to do; whether there was something."""
         works = (self.post, self.carry_out, self.deliver, self.tell_joins)
-        return any([self._guarded(work, device) for work in works])
+        busy = [self._guarded(work, device) for work in works]
+        return any(busy)
 
     def _guarded(self, work: Callable[..., Any], *args: Any) -> bool:
         try:

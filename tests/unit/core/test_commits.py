@@ -199,11 +199,7 @@ def test_the_hash_of_a_refused_commit_is_kept_until_its_epoch_has_passed(office:
 
 def test_a_commit_with_own_keys_that_is_not_ours_breaks_the_group(office: PostOffice) -> None:
     group_id, (alice, bob, carol) = friends(office, "Alice", "Bob", "Carol")
-    twin = Device(office, "twin")
-    twin.rows = {table: dict(rows) for table, rows in alice.rows.items()}
-    twin.crash()
-    mallory_reply = mallory.commit(office, _as(twin, alice), group_id, remove=[carol])
-    assert mallory_reply[0] == 200
+    assert mallory.commit(office, mallory.twin(alice), group_id, remove=[carol])[0] == 200
     office.deliver(alice)
     assert alice.codes(group_id)[-1] == "unknown_own_commit"
     assert alice.group(group_id)["state"] == "broken"
@@ -213,11 +209,6 @@ def test_a_commit_with_own_keys_that_is_not_ours_breaks_the_group(office: PostOf
     office.pump()
     assert alice.lines(group_id) == lines
     assert not alice.group(group_id)["can_send"]
-
-
-def _as(twin: Device, other: Device) -> Device:
-    twin.device_id, twin.user_id = other.device_id, other.user_id
-    return twin
 
 
 def test_a_garbage_commit_breaks_the_group_and_names_the_device(office: PostOffice) -> None:
@@ -306,9 +297,7 @@ def test_a_commit_with_junk_for_authenticated_data_is_a_wrong_roster(office: Pos
             bob,
             built.commit,
         )
-        fresh = Device(office, "fresh")
-        fresh.rows = {table: dict(rows) for table, rows in alice.rows.items()}
-        fresh.crash()
+        fresh = mallory.twin(alice)
         fresh.run(fresh.engine.receive(envelope, office.now))
         assert fresh.codes(group_id)[-1] == "wrong_roster"
         assert fresh.record(group_id).epoch == group.epoch + 1

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-import coterie_mls
 import pytest
 
+import coterie_mls
 from coterie.core import invite as invites
 from coterie.core.invite import Link
 from coterie.core.records import Invite, group_key
@@ -256,7 +256,7 @@ def test_two_requests_of_one_device_let_it_in_once_and_hold_up_nobody(office: Po
 def test_a_claim_of_another_is_respected_and_taken_over_when_it_lapses(office: PostOffice) -> None:
     group_id, (alice, bob), carol, _, join_id = waiting(office, "Alice", "Bob")
     office.tell_joins(bob)
-    office._do_invite_claim(bob, {"join_id": join_id})  # noqa: SLF001 - Bob claims, and closes the page
+    office._do_invite_claim(bob, {"join_id": join_id})
     bob.calls.clear()
     bob.online = False
     office.pump()
@@ -269,7 +269,7 @@ def test_a_claim_of_another_is_respected_and_taken_over_when_it_lapses(office: P
 
 def test_another_join_that_is_told_does_not_make_a_claimed_one_forgotten(office: PostOffice) -> None:
     group_id, (alice, bob), carol, link, join_id = waiting(office, "Alice", "Bob")
-    office._do_invite_claim(bob, {"join_id": join_id})  # noqa: SLF001
+    office._do_invite_claim(bob, {"join_id": join_id})
     bob.online = False
     office.pump()
     dan = office.device("Dan")

@@ -1,5 +1,6 @@
 """What stands inside a message: MIMI content in CBOR, names, and hostile bytes."""
 
+import contextlib
 import tracemalloc
 import unicodedata
 
@@ -150,10 +151,8 @@ def test_an_authenticator_of_the_wrong_type_is_none() -> None:
 @given(st.binary(max_size=200))
 @settings(max_examples=500)
 def test_random_bytes_never_raise_anything_else(data: bytes) -> None:
-    try:
+    with contextlib.suppress(ContentError):
         content.decode(data)
-    except ContentError:
-        pass
 
 
 json_like = st.recursive(

@@ -31,7 +31,7 @@ def talk(office: PostOffice) -> tuple[str, list[Device]]:
     yield_to_crashes(alice, bob)
     for number in range(2):
         for person in (alice, bob):
-            attempt(person, lambda person=person, number=number: person.send(group_id, f"line {number}"))  # type: ignore[misc]
+            attempt(person, lambda person=person, number=number: person.send(group_id, f"line {number}"))
         office.pump()
     return group_id, [alice, bob]
 
@@ -59,7 +59,7 @@ def meet(office: PostOffice) -> tuple[str, list[Device]]:
     office.pump()
     office.wait(60)
     for person in (alice, bob):
-        attempt(person, lambda person=person: person.send(group_id, "hello"))  # type: ignore[misc]
+        attempt(person, lambda person=person: person.send(group_id, "hello"))
         office.pump()
     return group_id, [alice, bob]
 
