@@ -105,6 +105,7 @@ def test_a_welcome_into_another_group_is_refused(service: Service, meet: Meet) -
         refusal = bob.page.get_by_role("main").get_by_text("a group that does not come from this link")
         expect(refusal).to_be_visible()
         bob.page.get_by_role("button", name="All right").click()
+        expect(refusal).to_be_hidden()
         deceiver.group = ""
         bob.join(link)
         bob.say("now for real")
