@@ -1,10 +1,11 @@
 // The worker: Pyodide, the Web Lock that makes this tab the owner of the state, and the way from postMessage to Python.
 // Which operations there are is fixed in coterie/browser.py; nothing here builds Python from text.
 // Python is booted at once; the state is not touched before `begin`, and not without the lock.
-import { boot } from "./boot.js";
+import { boot, prepareNextVisit } from "./boot.js";
 
 const LOCK = "coterie-state";
 const PATIENCE_MS = 400; // a page that is just being reloaded lets go of the lock within this
+const QUIET_MS = 4000; // after the start, before anything is fetched for the next visit
 const STAND_BACK_MS = 3000; // room for the tab that asked, before the others queue again
 
 const emit = (event) => self.postMessage(event);
@@ -39,6 +40,7 @@ async function hold() {
   try {
     await page;
     phase("owner");
+    setTimeout(prepareNextVisit, QUIET_MS);
   } catch (error) {
     report("the client did not start", error);
     phase("failed", "Coterie could not start here. Check the connection, then reload the page.");

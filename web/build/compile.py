@@ -69,13 +69,11 @@ def stdlib() -> bytes:
 
 
 def wheel(data: bytes) -> dict[str, bytes]:
-    """The files that a wheel installs, modules compiled: no sources, stubs, typing marks or metadata but METADATA."""
+    """The modules of a wheel, compiled: no sources, stubs, typing marks or metadata."""
     files = {}
     with zipfile.ZipFile(io.BytesIO(data)) as source:
         for name in sorted(source.namelist()):
-            if name.endswith((".pyi", "/py.typed", "/")):
-                continue
-            if ".dist-info/" in name and not name.endswith("/METADATA"):
+            if name.endswith((".pyi", "/py.typed", "/")) or ".dist-info/" in name:
                 continue
             content = source.read(name)
             if name.endswith(".py"):

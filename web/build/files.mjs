@@ -31,9 +31,10 @@ export function write(path, bytes) {
 }
 
 const WORTH = 1024; // bytes; smaller files gain nothing
+const LARGE = 10_000_000; // bytes; the best quality would take half a minute
 const brotli = (bytes) =>
   brotliCompressSync(bytes, {
-    params: { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_LGWIN]: 22, [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length },
+    params: { [constants.BROTLI_PARAM_QUALITY]: bytes.length < LARGE ? 11 : 9, [constants.BROTLI_PARAM_LGWIN]: 22, [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length },
   });
 
 /** Write a file and, where they are smaller, its .br and .gz siblings. */

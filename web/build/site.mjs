@@ -5,6 +5,7 @@ import { cpSync, existsSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { dirname, join, posix } from "node:path";
 import { DIST, ROOT, cached, mark, publish, walk } from "./files.mjs";
 import { NODE_PYODIDE, buildPack, buildStdlib } from "./python.mjs";
+import { buildSnapshot } from "./snapshot.mjs";
 import { publishWheels } from "./wheels.mjs";
 
 const WEB = join(ROOT, "web");
@@ -12,7 +13,7 @@ const SITE = join(DIST, "site");
 const NEW = join(DIST, "site.new");
 const RUNTIME = ["pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm"];
 const TOP = ["favicon.svg"];
-const BUILD = ["compile.py", "python.mjs"].map((name) => readFileSync(join(WEB, "build", name)));
+const RECIPE = ["compile.py", "python.mjs"].map((name) => readFileSync(join(WEB, "build", name)));
 const VERSION = JSON.parse(readFileSync(join(NODE_PYODIDE, "package.json"))).version;
 
 const text = (path) => readFileSync(path, "utf8");
@@ -37,18 +38,28 @@ async function one(kind, suffix, bytes) {
 
 /** web/manifest.js of the build: where boot.js finds what it boots. */
 async function manifest(wheels) {
+  const { info } = JSON.parse(text(join(NODE_PYODIDE, "pyodide-lock.json")));
   const bytes = wheels.map((path) => readFileSync(path));
-  const stdlib = await cached("stdlib", mark(VERSION, ...BUILD), buildStdlib);
-  const pack = await cached("pack", mark(VERSION, ...BUILD, ...bytes), () => buildPack(wheels));
-  const info = JSON.parse(text(join(NODE_PYODIDE, "pyodide-lock.json"))).info;
+  const stdlib = await cached("stdlib", mark(VERSION, ...RECIPE), buildStdlib);
+  const pack = await cached("pack", mark(VERSION, ...RECIPE, ...bytes), () => buildPack(wheels));
+  const lock = { info, packages: {} };
+  const build = mark(VERSION, stdlib, pack);
   const values = {
+    BUILD: build,
+    LOCK: lock,
     PYODIDE: await runtime(),
     STDLIB: await one("stdlib", "zip", stdlib),
     PACK: await one("client", "pack", pack),
-    LOCK: { info, packages: {} },
+    SNAPSHOT: await one("heap", "snapshot", await snapshot({ stdlib, pack, lock, build })),
   };
   const lines = Object.entries(values).map(([name, value]) => `export const ${name} = ${JSON.stringify(value)};`);
   return Buffer.from(`// Made by web/build/site.mjs.\n${lines.join("\n")}\n`);
+}
+
+function snapshot(parts) {
+  const recipe = ["build/snapshot.mjs", "build/snapshot.py", "pack.js"].map((name) => readFileSync(join(WEB, name)));
+  const scratch = join(DIST, "stdlib.zip.part");
+  return cached("snapshot", mark(parts.build, ...recipe), () => buildSnapshot({ ...parts, scratch })).finally(() => rmSync(scratch, { force: true }));
 }
 
 /** The page's modules and styles, as they are, in a folder named after all of them. */
