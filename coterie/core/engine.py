@@ -30,10 +30,11 @@ from coterie.core.records import (
     Seen,
     Sent,
     Session,
+    corrupt,
     group_key,
 )
-from coterie.core.state import State, Turn
-from coterie.errors import InviteError, LocalError, RemoteError, StateError
+from coterie.core.state import State, Turn, read
+from coterie.errors import InviteError, LocalError, RemoteError, StateError, StorageError
 from coterie_wire import Envelope
 
 T = TypeVar("T")
@@ -160,12 +161,13 @@ class Engine:
 
     @classmethod
     def import_(cls, mls: Mls, data: bytes) -> dict[tuple[str, bytes], bytes | None]:
-        """The rows that make an empty store a copy that reads and never sends. Raises `LocalError`."""
+        """The rows that make an empty store a copy that reads and never sends. Raises `LocalError` (`bad_export`)."""
         packed, rows = device.unpack(data)
         try:
             backend = mls.Backend.import_state(packed)
-        except mls.MlsError:
-            raise LocalError("bad_export", "The keys in this file cannot be read.") from None
+            _check_import(backend, rows)
+        except (mls.MlsError, StorageError):
+            raise LocalError("bad_export", "The keys or the history in this file cannot be read.") from None
         changes: dict[tuple[str, bytes], bytes | None] = {
             (table, key): value for table, held in rows.items() for key, value in held.items()
         }
@@ -522,6 +524,17 @@ class Engine:
                 turn.do(CallEffect("invite_pending", {}))
 
         return self._turn(now, work)[0]
+
+
+def _check_import(backend: Backend, rows: Mapping[str, Mapping[bytes, bytes]]) -> None:
+    """That a device could start from these rows. Raises `StorageError`."""
+    state = State.load(rows)
+    for key, value in rows.get("messages", {}).items():
+        read(Line, key, value)
+    known = backend.groups()
+    for group in state.tables[Group.TABLE].values():
+        if isinstance(group, Group) and group.mls_id not in known:
+            raise corrupt(Group.TABLE)
 
 
 def _delete_rows(turn: Turn, group: Group) -> None:

@@ -17,6 +17,17 @@ import cbor2
 from coterie.errors import StorageError
 
 VERSION = 1
+_TYPES: dict[str, type] = {"int": int, "str": str, "bytes": bytes, "bool": bool, "list": list, "dict": dict}
+"""What a field may be annotated with, and what its value is then, exactly."""
+
+
+def corrupt(table: str) -> StorageError:
+    """A stored row does not read back."""
+    return StorageError("corrupt_row", f"A row of the table “{table}” cannot be read.")
+
+
+def _type_of(annotation: str) -> type | None:
+    return _TYPES.get(annotation.partition("[")[0])
 
 
 def group_key(group_id: str) -> bytes:
@@ -43,12 +54,14 @@ class Record:
         """The record that `value` spells. Raises `StorageError` (`corrupt_row`)."""
         try:
             version, *values = cbor2.loads(value)
-            names = [one.name for one in fields_of(cls)]
-            if version == VERSION and len(values) <= len(names):
-                return cls(**dict(zip(names, values, strict=False)))
+            fields = fields_of(cls)
+            pairs = list(zip(fields, values, strict=False))
+            fits = all(type(found) is _type_of(str(one.type)) for one, found in pairs)
+            if version == VERSION and len(values) <= len(fields) and fits:
+                return cls(**{one.name: found for one, found in pairs})
         except (cbor2.CBORDecodeError, ValueError, TypeError):
             pass
-        raise StorageError("corrupt_row", f"A row of the table “{cls.TABLE}” cannot be read.")
+        raise corrupt(cls.TABLE)
 
     def with_(self, **changes: Any) -> Self:
         """A copy with some fields changed."""

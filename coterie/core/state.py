@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from coterie.core.effects import Effect, Row, Show, Step
 from coterie.core.mls import Backend, Mls
-from coterie.core.records import IN_MEMORY, Line, Me, Record, Session
+from coterie.core.records import IN_MEMORY, Line, Me, Record, Session, corrupt
 from coterie.errors import StateError
 
 R = TypeVar("R", bound=Record)
@@ -27,10 +27,21 @@ class State:
         state = cls()
         for kind in IN_MEMORY:
             for key, value in rows.get(kind.TABLE, {}).items():
-                state.tables[kind.TABLE][key] = kind.decode(value)
+                state.tables[kind.TABLE][key] = read(kind, key, value)
         for key, value in rows.get("device", {}).items():
-            state.tables["device"][key] = (Me if key == b"me" else Session).decode(value)
+            state.tables["device"][key] = read(Me if key == b"me" else Session, key, value)
         return state
+
+
+def read(kind: type[R], key: bytes, value: bytes) -> R:
+    """The record in a stored row. Raises `StorageError` (`corrupt_row`), also when it lies under another's key."""
+    record = kind.decode(value)
+    try:
+        if record.key == key:
+            return record
+    except (ValueError, OverflowError):
+        pass
+    raise corrupt(kind.TABLE)
 
 
 class Turn:
