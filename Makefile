@@ -4,7 +4,7 @@ SETUP = $(PYTHON) tools/setup.py
 SUITES = .venv/bin/python tools/suites.py
 .DEFAULT_GOAL := help
 TESTS = test-unit test-contract test-vectors test-db test-supabase test-pyodide test-web test-e2e
-.PHONY: help run chat test lint wheels bench lock setup clean $(TESTS)
+.PHONY: help run chat test lint wheels bench pictures lock setup clean $(TESTS)
 
 help: ## list the targets
 	@sed -n 's/^\([a-z%-]*\):.*## /\1\t/p' Makefile | awk -F '\t' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -38,6 +38,10 @@ wheels: ## build the wheels for this machine and for Pyodide, into dist/
 bench: ## print the benchmarks' figures
 	@$(SETUP) test
 	@.venv/bin/python bench/run.py
+
+pictures: ## take the screenshots in docs/images anew
+	@$(SETUP) test
+	@.venv/bin/python tools/pictures.py
 
 lock: ## compile requirements/*.txt anew, to the newest versions that *.in allow
 	@$(PYTHON) -m venv build/lock-venv
