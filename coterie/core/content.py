@@ -39,7 +39,7 @@ _DEPTH = 8  # deeper than anything that we or the draft nest
 _BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Content:
     """A message as it was meant: text, a control message, or something that this version does not know."""
 
@@ -52,6 +52,9 @@ class Content:
     authenticator: bytes | None = None
     """Of that epoch, the first 16 bytes."""
     extensions: dict[Any, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"Content({self.id.hex()})"
 
     @property
     def unknown(self) -> bool:

@@ -175,9 +175,9 @@ class Chat(UserRow):
         return group_key(self.id)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Line(UserRow):
-    """A line of a conversation, in the group's order."""
+    """A line of a conversation, in the group's order. Its text never stands in a repr."""
 
     TABLE = "messages"
     group_id: str
@@ -197,13 +197,16 @@ class Line(UserRow):
     def key(self) -> bytes:
         return line_key(self.group_id, self.seq, self.index)
 
+    def __repr__(self) -> str:
+        return f"Line({self.group_id}, {self.seq}, {self.index})"
+
 
 def line_key(group_id: str, seq: int, index: int) -> bytes:
     """Sorts as the lines do."""
     return group_key(group_id) + seq.to_bytes(8, "big") + index.to_bytes(2, "big")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Outgoing(Record):
     """Something that waits to be posted, with its exact bytes; a retry posts them again."""
 
@@ -229,6 +232,9 @@ class Outgoing(Record):
     @property
     def key(self) -> bytes:
         return self.lane + self.order.to_bytes(8, "big")
+
+    def __repr__(self) -> str:
+        return f"Outgoing({self.function}, {self.order})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
