@@ -12,6 +12,8 @@ from coterie_wire.errors import WireError
 from coterie_wire.hexes import from_hex
 from coterie_wire.ids import uuid_text
 
+BRACKETS = 4
+"""One object with three lists; no id has a bracket in it."""
 MAX_BYTES = 256 * 1024
 """About 6,500 devices in one commit."""
 
@@ -78,6 +80,9 @@ class CommitData:
 
 
 def _load(data: bytes) -> object:
+    # Counted first: nesting that is deep enough overflows the stack of a WebAssembly Python, which ends it for good.
+    if data.count(b"[") + data.count(b"{") > BRACKETS:
+        raise WireError("The commit's authenticated data does not have its documented shape.")
     try:
         return json.loads(data)
     except (ValueError, RecursionError):

@@ -15,6 +15,8 @@ from coterie.core.mls import Backend
 from coterie.core.records import Session
 from coterie.errors import ContentError, LocalError, RemoteError
 
+MAX_TOKEN = 16 * 1024
+"""Characters; too few for JSON nested so deep that a WebAssembly Python dies of it."""
 EXPORT_VERSION = 1
 EXPORTED = ("groups", "chats", "messages", "profiles", "seen")
 """Tables that a copy takes along; never the session, and nothing that would send."""
@@ -39,6 +41,8 @@ def session_from(body: Mapping[str, Any]) -> Session:
 
 def _claims(token: str) -> dict[str, Any]:
     """The claims of a JWT, unverified: the service that gave it is the one that will check it."""
+    if len(token) > MAX_TOKEN:
+        return {}
     try:
         payload = token.split(".")[1]
         claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
