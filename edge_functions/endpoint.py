@@ -103,8 +103,11 @@ async def guarded(answer: Callable[[Request], Awaitable[Response]], request: Req
 
 
 def problem(error: ServiceError, body: Mapping[str, Any] | None = None) -> Response:
-    """An error as an answer."""
-    return JSONResponse(body or error.body(), error.status, headers={**CORS, **error.headers()})
+    """An error as an answer. After `too_large` the connection closes, so that the rest need not be read."""
+    headers = {**CORS, **error.headers()}
+    if error.code == "too_large":
+        headers["connection"] = "close"
+    return JSONResponse(body or error.body(), error.status, headers=headers)
 
 
 @contextlib.asynccontextmanager

@@ -57,7 +57,7 @@ class OwnKeys:
 
     def child_of(self, refresh_token: str) -> str:
         """The refresh token that follows this one: always the same, so that a lost answer can be asked for again."""
-        digest = hmac.digest(self._refresh_secret, refresh_token.encode(), hashlib.sha256)
+        digest = hmac.digest(self._refresh_secret, refresh_token.encode(errors="replace"), hashlib.sha256)
         return jwt.utils.base64url_encode(digest).decode()
 
     def jwks(self) -> dict[str, Any]:

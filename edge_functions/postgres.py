@@ -6,6 +6,7 @@ socket that nobody but the service's own user can reach, and on no network addre
 
 import asyncio
 import contextlib
+import ctypes
 import fcntl
 import hashlib
 import hmac
@@ -15,6 +16,7 @@ import pwd
 import signal
 import stat
 import subprocess
+import sys
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -227,6 +229,7 @@ class EmbeddedPostgres:
                 [self._binaries / "postgres", "-D", str(self._data), *arguments],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/",
                 start_new_session=True,  # Ctrl-C is for the service, which then stops Postgres
+                preexec_fn=_end_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - no threads yet
                 **self._identity(),
             )  # fmt: skip
         self._wait_until_ready(log)
@@ -244,6 +247,11 @@ class EmbeddedPostgres:
                 self._process.wait(0.01)
         last = "\n".join(log.read_text(errors="replace").splitlines()[-5:])
         raise PostgresError(f"Postgres does not start. The end of {log}:\n{last}")
+
+
+def _end_with_parent() -> None:
+    """Ask Linux to end this process when the service dies, however it dies (prctl(2), PR_SET_PDEATHSIG = 1)."""
+    ctypes.CDLL(None).prctl(1, int(signal.SIGINT))
 
 
 def _binaries() -> Path:

@@ -1,5 +1,6 @@
 """A device that talks to the service in plain HTTP, with noise where the encryption would be."""
 
+import json
 import secrets
 import uuid
 from collections.abc import Sequence
@@ -136,7 +137,8 @@ class Device:
     async def call(self, function: str, /, **body: Any) -> Answer:
         """One function."""
         headers = {"authorization": f"Bearer {self.token}"} if self.session else {}
-        answer = await self.http.post(f"/functions/v1/{function}", json=body, headers=headers)
+        headers["content-type"] = "application/json"
+        answer = await self.http.post(f"/functions/v1/{function}", content=json.dumps(body), headers=headers)
         return Answer(answer.status_code, answer.json(), answer.headers)
 
     # ---- groups

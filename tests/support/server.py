@@ -6,6 +6,7 @@ database on it), `service` (one running service for a test module), `make_servic
 
 import asyncio
 import contextlib
+import ctypes
 import itertools
 import os
 import signal
@@ -59,6 +60,7 @@ class Service:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            preexec_fn=_end_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509
         )
         ready = threading.Event()
         threading.Thread(target=self._copy_output, args=(self._process, ready), daemon=True).start()
@@ -109,6 +111,11 @@ class Service:
                 self.stop()
             except subprocess.TimeoutExpired:
                 self.kill()
+
+
+def _end_with_parent() -> None:
+    """A test run that is killed leaves no service behind (prctl(2), PR_SET_PDEATHSIG = 1)."""
+    ctypes.CDLL(None).prctl(1, int(signal.SIGTERM))
 
 
 def free_port() -> int:

@@ -45,7 +45,10 @@ class SocketClient:
 
     async def until_seq(self, group_id: str, seq: int) -> None:
         """Read until this envelope has come."""
-        await self.until("envelope", lambda frame: (frame["envelope"]["group_id"], frame["envelope"]["seq"]) == (group_id, seq))
+        await self.until(
+            "envelope",
+            lambda frame: (frame["envelope"]["group_id"], frame["envelope"]["seq"]) == (group_id, seq),
+        )
 
     def seqs(self, group_id: str) -> list[int]:
         """Seqs of a group's envelopes, as they came."""
@@ -78,7 +81,9 @@ async def open_socket(url: str, *, small: bool = False) -> AsyncIterator[SocketC
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
     connection.setblocking(False)
     await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", urlsplit(url).port))
-    async with websockets.connect(address, sock=connection, max_size=None, open_timeout=WAIT_SECONDS) as websocket:
+    async with websockets.connect(
+        address, sock=connection, max_size=None, open_timeout=WAIT_SECONDS
+    ) as websocket:
         yield SocketClient(websocket)
 
 
