@@ -260,12 +260,16 @@ class Engine:
         return self._turn(now, work)[0]
 
     def forget_group(self, group_id: str, line_keys: list[bytes], now: int) -> Step:
-        """Delete a group that is over, with its history. Raises `StateError` (`still_member`)."""
+        """Delete a group that is over or stuck, with its history. Raises `StateError` (`still_member`)."""
 
         def work(turn: Turn) -> None:
             group = lines.need(turn, group_id)
-            if group.state == "active" and not turn.backend.read_only:
+            if not (group.over or group.stuck or turn.backend.read_only):
                 raise StateError("still_member", "Leave the group first.")
+            if (
+                group.stuck and not turn.backend.read_only
+            ):  # it cannot say so itself; the service at least stops
+                turn.do(CallEffect("group_leave", {"group_id": group_id}))
             chat = turn.get(Chat, group.key)
             if chat:
                 turn.put(chat.changed(turn.now, deleted=True, name=""))

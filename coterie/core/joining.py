@@ -226,6 +226,8 @@ def _enter(turn: Turn, join: Join, joined: Any, cursor: int, old: Group | None) 
         invites_since=joined.epoch,
         handover_by=turn.now + controls.HANDOVER_WITHIN,
     )
+    for row in turn.rows(Outgoing, group.key):  # of an earlier membership
+        turn.delete(row)
     turn.put(group)
     _chat(turn, join)
     me = turn.get(Me, b"me")

@@ -158,6 +158,16 @@ class Group(Record):
         return group_key(self.group_id)
 
     @property
+    def over(self) -> bool:
+        """This device is not a member any more."""
+        return self.state in ("left", "removed")
+
+    @property
+    def stuck(self) -> bool:
+        """A member that can neither read on nor send: broken, or behind its own record."""
+        return self.state == "broken" or self.why == "state_behind"
+
+    @property
     def can_send(self) -> bool:
         return self.state == "active" and not self.why
 

@@ -92,6 +92,7 @@ def group(turn: Turn, record: Group) -> dict[str, Any]:
         "members": len(turn.backend.members(record.mls_id)) if record.state in ("active", "broken") else 0,
         "updated_at": record.updated_at,
         "can_send": record.can_send and not turn.backend.read_only,
+        "can_forget": record.over or record.stuck or turn.backend.read_only,
     }
 
 

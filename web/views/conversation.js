@@ -28,11 +28,10 @@ const Opening = () => html`
 `;
 
 function Closed({ group, act }) {
-  const over = group.state === "left" || group.state === "removed";
   return html`
     <div class="closed">
       <p>${group.why}</p>
-      ${over && html`<button type="button" class="plain" onClick=${() => act.show({ kind: "forget", group })}>Delete from this device…</button>`}
+      ${group.can_forget && html`<button type="button" class="plain" onClick=${() => act.show({ kind: "forget", group })}>Delete from this device…</button>`}
     </div>
   `;
 }

@@ -35,7 +35,7 @@ export function Members({ state, act, group }) {
           })}
         </ul>
         <div class="dialog-foot">
-          ${group.state === "active"
+          ${!group.can_forget
             ? html`<button type="button" class="plain danger" disabled=${!group.can_send} onClick=${() => act.show({ kind: "leave", group })}>Leave the group…</button>`
             : html`<button type="button" class="plain danger" onClick=${() => act.show({ kind: "forget", group })}>Delete from this device…</button>`}
           ${group.can_send && html`<button type="button" class="primary" onClick=${() => act.show("invite")}><${Icon} name="link" />Invite people</button>`}

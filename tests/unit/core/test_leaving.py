@@ -239,3 +239,22 @@ def test_another_copy_that_takes_over_is_said(office: PostOffice) -> None:
     assert bob.lines(group_id)[-1]["text"] == "Another copy of this device took over your place here."
     assert bob.group(group_id)["state"] == "removed"
     assert alice.names(group_id) == ["Alice", "Bob"]
+
+
+def test_a_group_that_is_stuck_can_be_deleted_and_entered_again(office: PostOffice) -> None:
+    group_id, (alice, bob) = friends(office, "Alice", "Bob")
+    bob.send(group_id, "behind")
+    key, _, _ = bob.engine.next_post(group_key(group_id)) or (b"", "", {})
+    bob.run(bob.engine.posted(key, 409, {"code": "state_behind", "message": "behind"}, office.now))
+    assert bob.group(group_id)["can_forget"]
+    bob.run(bob.engine.forget_group(group_id, [], office.now))
+    office.pump()
+    assert bob.engine.snapshot("online")["groups"] == []
+    link = alice.invite(group_id)
+    office.pump()
+    bob.ask(link, "Bob")
+    office.pump()
+    bob.send(group_id, "again")
+    office.pump()
+    assert alice.texts(group_id) == ["again"]
+    assert len(alice.engine.open_group(group_id, [], newest=True)["members"]) == 2
