@@ -183,7 +183,6 @@ class Sync:
         while True:
             try:
                 news = await poll()
-                self._state("polling")
             except Unreachable:
                 news = False
                 self._state("offline")
@@ -192,6 +191,13 @@ class Sync:
                 self._trouble("a poll came to nothing", error)
             idle = 0 if news else idle + 1
             await self._clock.sleep(pauses[min(idle, len(pauses) - 1)])
+
+    async def _ask(self, function: str, body: dict[str, Any]) -> Answer:
+        """Call a function; that it answers is what "polling" means while there is no socket."""
+        answer = await self._inbound.call(function, body)
+        if not self._ready.is_set():
+            self._state("polling")
+        return answer
 
     async def _poll_groups(self) -> bool:
         cursors = self._inbound.cursors()
@@ -202,7 +208,7 @@ class Sync:
     async def _poll_pending(self) -> bool:
         if not self._inbound.cursors():
             return False
-        answer = await self._inbound.call("invite_pending", {})
+        answer = await self._ask("invite_pending", {})
         joins = answer.body.get("joins")
         if isinstance(joins, list) and joins:
             await self._inbound.take_joins(joins)
@@ -215,7 +221,7 @@ class Sync:
         return False
 
     async def _poll_join(self, join_id: str) -> None:
-        answer = await self._inbound.call("invite_poll", {"join_id": join_id})
+        answer = await self._ask("invite_poll", {"join_id": join_id})
         if answer.status < 300:
             await self._inbound.take_welcome(answer.body)
 
@@ -243,7 +249,7 @@ class Sync:
 
     async def _pages(self, group_id: str) -> None:
         while (after := self._inbound.cursors().get(group_id)) is not None:
-            answer = await self._inbound.call("get_messages", {"group_id": group_id, "after": after})
+            answer = await self._ask("get_messages", {"group_id": group_id, "after": after})
             if answer.status >= 500:
                 raise Unreachable("unavailable", "The service could not answer.")
             envelopes = answer.body.get("envelopes")
