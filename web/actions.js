@@ -12,6 +12,7 @@ const QUIET = new Set(["moved"]); // the call was dropped on purpose
  */
 export function createActions(session, get, dispatch) {
   const { call } = session;
+  let sending = 0;
   const problem = (error) => {
     if (!QUIET.has(error.code)) dispatch({ type: "problem", code: error.code ?? "internal", sentence: error.message });
   };
@@ -51,11 +52,16 @@ export function createActions(session, get, dispatch) {
     if (!text.trim()) return;
     draft(group_id, "");
     dispatch({ type: "unread_seen", group_id });
+    addEventListener("beforeunload", stay);
+    sending += 1;
     try {
-      await call("send_text", { group_id, text }); // the line itself comes as an event
+      await call("send_text", { group_id, text: text.toWellFormed?.() ?? text }); // the line itself comes as an event
     } catch (error) {
       if (!get().drafts[group_id]) draft(group_id, text); // what was written is never lost
       problem(error);
+    } finally {
+      sending -= 1;
+      if (!sending) removeEventListener("beforeunload", stay);
     }
   }
 
@@ -145,6 +151,9 @@ export function createActions(session, get, dispatch) {
     },
   };
 }
+
+/** Asks before the page is closed while a line is not saved yet; that takes milliseconds, or as long as Python boots. */
+const stay = (event) => event.preventDefault();
 
 /** Hands bytes to the browser's downloads. */
 function saveFile(bytes, name) {

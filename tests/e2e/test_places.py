@@ -36,6 +36,7 @@ def test_a_second_tab_waits_and_can_take_over(meet: Meet) -> None:
     alice.open("Friends")
     alice.sees("from the first tab")
     alice.say("from the second tab")
+    alice.sees("from the first tab", "from the second tab")
     alice.all_sent()
     second.close()
     alice.page = first
