@@ -66,7 +66,7 @@ carol.join(commit.welcome)  # type: ignore[arg-type]
 
 rows = {key: row for key, row in bob.take_changes().items() if row is not None}
 bob = Backend.load(rows)
-assert alice.process(group, bob.encrypt(group, b"after a restart")).data == b"after a restart"  # type: ignore[union-attr]
+assert alice.process(group, bob.encrypt(group, b"after a restart")).data == b"after a restart"
 
 rejoin = bob.rejoin(alice.group_info(group))
 for other in (alice, carol):

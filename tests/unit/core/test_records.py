@@ -121,8 +121,8 @@ def test_user_rows_can_be_synced_one_day_and_mls_rows_never() -> None:
     user_rows = {kind.TABLE for kind in (Me, records.Chat, Line, Profile)}
     for kind in (Me, records.Chat, Line, Profile):
         assert {"id", "rev", "modified_at", "deleted"} <= {one.name for one in fields(kind)}
-    for kind in (Group, Outgoing, Sent, Invite, Join, records.Seen, Session):
-        assert "rev" not in {one.name for one in fields(kind)}
+    for other in (Group, Outgoing, Sent, Invite, Join, records.Seen, Session):
+        assert "rev" not in {one.name for one in fields(other)}
     assert user_rows == {"device", "chats", "messages", "profiles"}
 
 
