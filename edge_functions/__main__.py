@@ -2,7 +2,6 @@
 
 import argparse
 import logging
-import os
 import socket
 import sys
 from dataclasses import replace
@@ -76,7 +75,10 @@ class _Server(uvicorn.Server):
 
 def _apply(settings: Settings) -> int:
     if settings.database_url is None:
-        print("Set DATABASE_URL to the database, with a user that may create roles and schemas.", file=sys.stderr)
+        print(
+            "Set DATABASE_URL to the database, with a user that may create roles and schemas.",
+            file=sys.stderr,
+        )
         return 2
     apply_now(settings.database_url)
     print("The schema is applied.")
@@ -84,14 +86,17 @@ def _apply(settings: Settings) -> int:
 
 
 def _listen(host: str, first: int) -> socket.socket:
-    """A listening socket on `first`, or on the next free port, saying who has the one before. Raises `SettingsError`."""
+    """A listening socket on `first` or the next free port, saying who has the one before. Raises `SettingsError`."""
     for port in range(first, min(first + _PORTS_TO_TRY, 65536)):
         try:
             listening = socket.create_server((host, port), backlog=1024)
         except OSError as error:
-            print(f"Port {port} cannot be used ({error.strerror}){_who_listens(port)}; trying the next.", file=sys.stderr)
+            print(
+                f"Port {port} cannot be used ({error.strerror}){_who_listens(port)}; trying the next.",
+                file=sys.stderr,
+            )
             continue
-        # asyncio sets this only on sockets that it opened itself; without it an answer waits up to 40 ms for an ACK.
+        # asyncio sets this only on sockets that it opened itself; without it an answer may wait 40 ms for an ACK
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return listening
     raise SettingsError(f"No free port from {first} on; choose one with PORT.")
@@ -108,7 +113,7 @@ def _who_listens(port: int) -> str:
     }
     for descriptor in Path("/proc").glob("[0-9]*/fd/*") if inodes else ():
         try:
-            if os.readlink(descriptor) in inodes:
+            if str(descriptor.readlink()) in inodes:
                 process = descriptor.parts[2]
                 return f", used by {Path('/proc', process, 'comm').read_text().strip()} (process {process})"
         except OSError:

@@ -133,7 +133,7 @@ class SecurityHeaders:
 
 def security_headers(settings: Settings) -> dict[str, str]:
     """The page may run its own scripts and WebAssembly and talk to this service, and nothing else."""
-    connect = " ".join(["'self'", *_socket_origins(settings), *([settings.supabase_url] if settings.supabase_url else [])])
+    connect = " ".join(["'self'", _socket_origin(settings), settings.supabase_url or ""]).strip()
     policy = (
         "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; style-src 'self'; "
         f"img-src 'self' blob: data:; font-src 'self'; manifest-src 'self'; connect-src {connect}; "
@@ -153,7 +153,7 @@ def security_headers(settings: Settings) -> dict[str, str]:
     return headers
 
 
-def _socket_origins(settings: Settings) -> list[str]:
-    """WebSocket origins of this service, for browsers in which 'self' does not cover them."""
+def _socket_origin(settings: Settings) -> str:
+    """The WebSocket origin of this service, for browsers in which 'self' does not cover it."""
     parts = urlsplit(settings.public_url or f"http://localhost:{settings.port}")
-    return [f"{'wss' if parts.scheme == 'https' else 'ws'}://{parts.netloc}"]
+    return f"{'wss' if parts.scheme == 'https' else 'ws'}://{parts.netloc}"

@@ -86,7 +86,7 @@ class Verifier:
 def _claims(raw: dict[str, Any]) -> Claims:
     match raw:
         case {"sub": str(sub), "session_id": str(session), "role": "authenticated", "exp": int(expires)}:
-            if 0 < len(sub.encode()) <= 200 and "#" not in sub and 0 < len(session.encode()) <= 200:  # noqa: PLR2004
+            if 0 < len(sub.encode()) <= 200 and "#" not in sub and 0 < len(session.encode()) <= 200:
                 return Claims(sub=sub, session_id=session, expires=expires)
     raise ServiceError(401, "no_session")
 

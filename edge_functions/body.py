@@ -73,11 +73,15 @@ class Fields:
 
     def uuid(self, name: str) -> str:
         """A UUID in canonical text form."""
-        return self._checked(uuid_text, self._take(name), name=name)
+        return str(self._checked(uuid_text, self._take(name), name=name))
 
-    def integer(self, name: str, *, default: int = _MISSING, at_least: int = 0, at_most: int = 2**53 - 1) -> int:
+    def integer(
+        self, name: str, *, default: int = _MISSING, at_least: int = 0, at_most: int = 2**53 - 1
+    ) -> int:
         """An integer in range."""
-        return self._checked(integer, self._take(name, default), name=name, at_least=at_least, at_most=at_most)
+        return int(
+            self._checked(integer, self._take(name, default), name=name, at_least=at_least, at_most=at_most)
+        )
 
     def hex(self, name: str, *, size: int | None = None, at_most: int | None = None) -> bytes:
         """Bytes in hex: exactly `size`, or from 1 to `at_most`."""
@@ -102,7 +106,9 @@ class Fields:
         value = self._take(name)
         if isinstance(value, str):
             value = unicodedata.normalize("NFC", value).strip()
-            if 1 <= len(value) <= at_most and not any(unicodedata.category(one) in {"Cc", "Cf", "Cs"} for one in value):
+            if 1 <= len(value) <= at_most and not any(
+                unicodedata.category(one) in {"Cc", "Cf", "Cs"} for one in value
+            ):
                 return value
         raise bad_request(f"{name} must be text of 1 to {at_most} characters without control characters.")
 
@@ -131,7 +137,9 @@ class Fields:
         ids = [self._checked(uuid_text, one, name=f"an id in {name}") for one in self._list(name)]
         return _different(ids, name)
 
-    def keyed(self, name: str, key: str, value: str, *, size: int | None = None, at_most: int | None = None) -> dict[str, bytes]:
+    def keyed(
+        self, name: str, key: str, value: str, *, size: int | None = None, at_most: int | None = None
+    ) -> dict[str, bytes]:
         """A list of `{key: UUID, value: hex}`, as a dict; no key twice."""
         pairs: list[tuple[str, bytes]] = []
         for one in self._list(name):

@@ -131,7 +131,11 @@ def _fault(request: _Commit, header: Header | None, data: CommitData | None, *, 
 def _framed(request: _Commit, header: Header, *, rejoin: bool) -> bool:
     """Is it a commit of this epoch, by a member in a PrivateMessage or by a returning one, with what belongs to it?"""
     private = header.wire_format is WireFormat.PRIVATE_MESSAGE
-    if header.content_type is not ContentType.COMMIT or header.epoch != request.epoch or not (private or rejoin):
+    if (
+        header.content_type is not ContentType.COMMIT
+        or header.epoch != request.epoch
+        or not (private or rejoin)
+    ):
         return False
     if rejoin != (request.counter == 0):
         return False  # a PrivateMessage is counted, from 1
@@ -140,4 +144,6 @@ def _framed(request: _Commit, header: Header, *, rejoin: bool) -> bool:
         welcomes = {wire_format(welcome) for welcome in request.welcomes.values()}
     except WireError:
         return False
-    return (info.group_id, info.epoch) == (header.group_id, request.epoch + 1) and welcomes <= {WireFormat.WELCOME}
+    return (info.group_id, info.epoch) == (header.group_id, request.epoch + 1) and welcomes <= {
+        WireFormat.WELCOME
+    }

@@ -20,7 +20,9 @@ class Database:
     async def connect(cls, url: str, size: int) -> "Database":
         """Open the pool. Raises `ServiceError` (503) when the database cannot be reached."""
         pool = await _translated(
-            lambda: asyncpg.create_pool(url, min_size=1, max_size=size, command_timeout=30, max_inactive_connection_lifetime=0)
+            lambda: asyncpg.create_pool(
+                url, min_size=1, max_size=size, command_timeout=30, max_inactive_connection_lifetime=0
+            )
         )
         return cls(pool, url)
 
@@ -38,9 +40,8 @@ class Database:
 
     async def row(self, statement: str, *arguments: Any) -> asyncpg.Record:
         """The one row that a statement gives. Raises `ServiceError`."""
-        row = await _translated(lambda: self._pool.fetchrow(statement, *arguments))
-        assert row is not None  # every function gives a row
-        return row
+        rows: list[asyncpg.Record] = await _translated(lambda: self._pool.fetch(statement, *arguments))
+        return rows[0]
 
     async def listener(self) -> "asyncpg.Connection[asyncpg.Record]":
         """A connection of its own, for LISTEN. Raises `ServiceError`."""

@@ -151,7 +151,8 @@ class Connection:
                 await self._db.value("select coterie.ack_v1($1, $2, $3)", socket.claims, group, seq)
 
     async def _expire(self) -> None:
-        while (left := self._expires - time.time()) > 0:
+        """End with the token's life; a token that came meanwhile has moved it."""
+        while (left := self._expires - time.time()) > 0:  # noqa: ASYNC110 - it sleeps until then, no more
             await asyncio.sleep(left)
         raise ServiceError(401, "no_session")
 

@@ -55,7 +55,9 @@ Handler = Callable[[Call], Awaitable[str]]
 class Function:
     """An ASGI app for one function: mounted by `app.py`, or served alone as an edge function."""
 
-    def __init__(self, handler: Handler, *, limit: int = SMALL_BODY, query: tuple[str, ...] | None = None) -> None:
+    def __init__(
+        self, handler: Handler, *, limit: int = SMALL_BODY, query: tuple[str, ...] | None = None
+    ) -> None:
         """`limit` is the size of the whole body. `query`: GET is allowed too, with these fields in the query."""
         self._handler = handler
         self._limit = limit
@@ -84,7 +86,7 @@ class Function:
     def _from_query(request: Request) -> dict[str, Any]:
         """Query parameters as JSON values: digits are integers."""
         return {
-            name: int(value) if value.isascii() and value.isdigit() and len(value) < 17 else value  # noqa: PLR2004
+            name: int(value) if value.isascii() and value.isdigit() and len(value) < 17 else value
             for name, value in request.query_params.items()
         }
 

@@ -86,7 +86,10 @@ def from_database(error: BaseException) -> ServiceError | None:
         state = error.sqlstate or ""
         if state.startswith("CT"):
             return ServiceError(int(state[2:]), str(error.args[0]), **_more(error.detail))
-        if isinstance(error, asyncpg.IntegrityConstraintViolationError) and error.constraint_name in CONSTRAINTS:
+        if (
+            isinstance(error, asyncpg.IntegrityConstraintViolationError)
+            and error.constraint_name in CONSTRAINTS
+        ):
             return ServiceError(*CONSTRAINTS[error.constraint_name])
         # connection_exception, insufficient_resources, operator_intervention, deadlock and serialization
         if state[:2] in {"08", "53", "57", "40"} or state == "28000":

@@ -1,9 +1,9 @@
 """Fan-out: one LISTEN per process, one query per group and wake-up, however many sockets it serves.
 
-A notification carries a group and a seq and nothing else. What a socket gets was listed for it by the database, in the same
-snapshot as the rows. A socket first catches up with queries of its own device; it turns live in the moment when
-its position equals the feed's, so that nothing is missed and nothing comes twice. Whenever in doubt it falls
-back to catching up, from its own position.
+A notification carries a group and a seq and nothing else. What a socket gets was listed for it by the
+database, in the same snapshot as the rows. A socket first catches up with queries of its own device; it turns
+live in the moment when its position equals the feed's, so that nothing is missed and nothing comes twice.
+Whenever in doubt it falls back to catching up, from its own position.
 """
 
 import asyncio
@@ -172,7 +172,7 @@ class Hub:
         return int(page["last_seq"])
 
     def _turn_live(self, feed: Feed, position: Position, last: int) -> bool:
-        """Join the feed if the position, `last`, is not behind it. Nothing may wait between this check and its effect."""
+        """Join the feed if the position, `last`, is not behind it: no `await` between this check and its effect."""
         if feed.position is None:
             feed.position = last
         if last < feed.position:
@@ -198,7 +198,7 @@ class Hub:
                     break
                 feed.recheck = False
                 try:
-                    await self._deliver(feed, sockets)
+                    await self._deliver(feed, feed.position, sockets)
                 except ServiceError as error:
                     if error.code != "unavailable":
                         raise
@@ -207,15 +207,19 @@ class Hub:
         finally:
             feed.running = False
 
-    async def _deliver(self, feed: Feed, sockets: list[Socket]) -> None:
-        assert feed.position is not None
+    async def _deliver(self, feed: Feed, position: int | None, sockets: list[Socket]) -> None:
         keys = {one.key for one in sockets}
         row = await self._db.row(
             "select * from coterie.fan_out_v1($1, $2, $3, $4)",
-            feed.group, feed.position, [device for device, _ in keys], [session for _, session in keys],
+            feed.group, position, [device for device, _ in keys], [session for _, session in keys],
         )  # fmt: skip
-        members = {(device, session): (alive, first, until) for device, session, alive, first, until in json.loads(row["members"])}
-        frames = [(seq, envelope_frame(text)) for seq, text in zip(row["seqs"], row["envelopes"], strict=True)]
+        members = {
+            (device, session): (alive, first, until)
+            for device, session, alive, first, until in json.loads(row["members"])
+        }
+        frames = [
+            (seq, envelope_frame(text)) for seq, text in zip(row["seqs"], row["envelopes"], strict=True)
+        ]
         if frames:
             feed.position = frames[-1][0]
         feed.heard = max(feed.heard, row["last_seq"] or 0)
@@ -223,7 +227,11 @@ class Hub:
             self._deliver_to(feed, socket, members.get(socket.key), frames)
 
     def _deliver_to(
-        self, feed: Feed, socket: Socket, member: tuple[bool, int | None, int | None] | None, frames: list[tuple[int, str]]
+        self,
+        feed: Feed,
+        socket: Socket,
+        member: tuple[bool, int | None, int | None] | None,
+        frames: list[tuple[int, str]],
     ) -> None:
         position = socket.positions[feed.group]
         if member is None:  # turned live while the query ran
@@ -276,23 +284,29 @@ class Hub:
         for socket in self._sockets:
             by_key.setdefault(socket.key, []).append(socket)
         devices, sessions = [device for device, _ in by_key], [session for _, session in by_key]
-        changes = json.loads(await self._db.value("select coterie.changes_v1($1, $2, $3)", group, devices, sessions))
-        for device, session, alive, from_seq, until_seq, joined in changes["members"]:
+        changes = json.loads(
+            await self._db.value("select coterie.changes_v1($1, $2, $3)", group, devices, sessions)
+        )
+        for device, session, *member in changes["members"]:
             for socket in by_key[device, session]:
-                if socket not in self._sockets:
-                    continue
-                if not alive:
-                    socket.work.put_nowait(None)
-                elif joined:
-                    self._place(socket, group, from_seq, until_seq)
-                    if until_seq is None:
-                        for join in changes["pending"]:
-                            socket.tell_once(join, frame("join_waiting", join=join))
-                else:
-                    self._drop(socket, group)  # added anew: delivery begins again with group_join
+                if socket in self._sockets:
+                    self._tell_member(socket, group, member, changes["pending"])
         for device, session, join in changes["joins"]:
             for socket in by_key[device, session]:
                 socket.tell_once(join, frame("welcome", **join))
+
+    def _tell_member(
+        self, socket: Socket, group: str, member: list[Any], pending: list[dict[str, Any]]
+    ) -> None:
+        alive, from_seq, until_seq, joined = member
+        if not alive:
+            socket.work.put_nowait(None)  # the database will say which it is: revoked or signed out
+        elif not joined:
+            self._drop(socket, group)  # added anew: delivery begins again with group_join
+        else:
+            self._place(socket, group, from_seq, until_seq)
+            for join in pending if until_seq is None else ():
+                socket.tell_once(join, frame("join_waiting", join=join))
 
     # ---- listening
 
@@ -300,7 +314,13 @@ class Hub:
         while True:
             try:
                 await self._listen_once()
-            except (ServiceError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            except (
+                ServiceError,
+                asyncpg.PostgresError,
+                asyncpg.InterfaceError,
+                OSError,
+                TimeoutError,
+            ) as error:
                 _log.warning("Not listening to the database: %s", type(error).__name__)
             await asyncio.sleep(self._retry)
 

@@ -11,7 +11,12 @@ from typing import Any
 import httpx
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from jwt.algorithms import ECAlgorithm
 
 from edge_functions.db import Database
@@ -28,8 +33,8 @@ class OwnKeys:
         self._private: dict[str, ec.EllipticCurvePrivateKey] = {}
         for one in keys:
             key = load_pem_private_key(one["private_key"].encode(), None)
-            assert isinstance(key, ec.EllipticCurvePrivateKey)
-            self._private[one["kid"]] = key
+            if isinstance(key, ec.EllipticCurvePrivateKey):
+                self._private[one["kid"]] = key
         active = next(one for one in keys if not one["retired"])
         self._kid: str = active["kid"]
         self._refresh_secret = hmac.digest(active["private_key"].encode(), b"coterie refresh v1", "sha256")
@@ -53,7 +58,9 @@ class OwnKeys:
 
     def sign(self, claims: Mapping[str, Any]) -> str:
         """A JWT with these claims."""
-        return jwt.encode(dict(claims), self._private[self._kid], algorithm="ES256", headers={"kid": self._kid})
+        return jwt.encode(
+            dict(claims), self._private[self._kid], algorithm="ES256", headers={"kid": self._kid}
+        )
 
     def child_of(self, refresh_token: str) -> str:
         """The refresh token that follows this one: always the same, so that a lost answer can be asked for again."""
@@ -98,7 +105,9 @@ class SupabaseKeys:
         except (httpx.HTTPError, ValueError) as error:
             if self._keys:
                 return  # known keys go on working while the issuer is away
-            raise ServiceError(503, "unavailable", "The identity service cannot be reached; try again.") from error
+            raise ServiceError(
+                503, "unavailable", "The identity service cannot be reached; try again."
+            ) from error
         self._keys = dict(_usable(answer))
         self._fetched = time.monotonic()
 

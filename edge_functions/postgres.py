@@ -43,7 +43,7 @@ class PostgresError(Exception):
 
 @contextlib.asynccontextmanager
 async def database_url(settings: Settings) -> AsyncIterator[str]:
-    """The URL by which the service connects as `coterie_api`, with the schema applied; embedded Postgres runs meanwhile."""
+    """The URL by which to connect as `coterie_api`, the schema applied; embedded Postgres runs meanwhile."""
     if settings.database_url:
         yield await _prepare(settings.database_url)
         return
@@ -158,7 +158,10 @@ class EmbeddedPostgres:
         try:
             account = pwd.getpwnam(SYSTEM_USER)
         except KeyError:
-            subprocess.run(["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", SYSTEM_USER], check=True)
+            subprocess.run(
+                ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", SYSTEM_USER],
+                check=True,
+            )
             account = pwd.getpwnam(SYSTEM_USER)
         self._user = SYSTEM_USER
         self._data.mkdir(exist_ok=True, mode=0o700)
@@ -206,9 +209,13 @@ class EmbeddedPostgres:
             return
         pid = int(pid_file.read_text().split("\n", 1)[0])
         if _is_postgres(pid):
-            done = self._run("pg_ctl", "stop", "-D", str(self._data), "-m", "fast", "-w", "-t", str(_STOP_SECONDS))
+            done = self._run(
+                "pg_ctl", "stop", "-D", str(self._data), "-m", "fast", "-w", "-t", str(_STOP_SECONDS)
+            )
             if done.returncode and _is_postgres(pid):
-                raise PostgresError(f"An older Postgres (process {pid}) on {self._data} does not stop: {done.stderr.strip()}")
+                raise PostgresError(
+                    f"An older Postgres (process {pid}) on {self._data} does not stop: {done.stderr.strip()}"
+                )
         pid_file.unlink(missing_ok=True)  # its number may belong to another process by now
 
     def _start(self) -> None:
@@ -232,19 +239,18 @@ class EmbeddedPostgres:
                 preexec_fn=_end_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - no threads yet
                 **self._identity(),
             )  # fmt: skip
-        self._wait_until_ready(log)
+        self._wait_until_ready(self._process, log)
 
-    def _wait_until_ready(self, log: Path) -> None:
-        assert self._process is not None
+    def _wait_until_ready(self, process: "subprocess.Popen[bytes]", log: Path) -> None:
         ready = self._data / "postmaster.pid"
         for _ in range(_START_SECONDS * 100):
-            if self._process.poll() is not None:
+            if process.poll() is not None:
                 break
             with contextlib.suppress(OSError):
                 if ready.read_text().rstrip().endswith("ready"):
                     return
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(0.01)
+                process.wait(0.01)
         last = "\n".join(log.read_text(errors="replace").splitlines()[-5:])
         raise PostgresError(f"Postgres does not start. The end of {log}:\n{last}")
 

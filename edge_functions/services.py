@@ -28,11 +28,15 @@ class Services:
 async def open_services(settings: Settings) -> AsyncIterator[Services]:
     """Start Postgres if it is ours, connect, load keys, listen; all of it undone at the end."""
     async with contextlib.AsyncExitStack() as stack:
-        db = await Database.connect(await stack.enter_async_context(database_url(settings)), settings.pool_size)
+        db = await Database.connect(
+            await stack.enter_async_context(database_url(settings)), settings.pool_size
+        )
         stack.push_async_callback(db.close)
         own_keys: OwnKeys | None = None
         if settings.supabase_url:
-            issued = SupabaseKeys(settings.supabase_url, settings.jwks_cache_seconds, settings.jwks_cooldown_seconds)
+            issued = SupabaseKeys(
+                settings.supabase_url, settings.jwks_cache_seconds, settings.jwks_cooldown_seconds
+            )
             issuer = f"{settings.supabase_url}/auth/v1"
             verifier = Verifier(issued, cache_seconds=settings.token_cache_seconds, issuer=issuer)
         else:

@@ -30,22 +30,37 @@ class Settings:
     """Times are in seconds."""
 
     host: str = _setting("HOST", "127.0.0.1", "address to listen on")
-    port: int = _setting("PORT", 8080, "port to listen on; the next free one is taken when it is in use", 1, 65535)
+    port: int = _setting(
+        "PORT", 8080, "port to listen on; the next free one is taken when it is in use", 1, 65535
+    )
     data: Path = _setting("COTERIE_DATA", _data_folder, "folder of the embedded Postgres")
     site: Path = _setting("COTERIE_SITE", lambda: Path("dist/site"), "folder of the built page")
-    public_url: str | None = _setting("PUBLIC_URL", None, "the origin that browsers use, for example https://chat.example")
-    database_url: str | None = _setting(
-        "DATABASE_URL", None, "Postgres to use; a user that may apply the schema, or coterie_api when it is applied", 0
+    public_url: str | None = _setting(
+        "PUBLIC_URL", None, "the origin that browsers use, for example https://chat.example"
     )
-    supabase_url: str | None = _setting("SUPABASE_URL", None, "trust this project's Supabase Auth instead of the own one")
+    database_url: str | None = _setting(
+        "DATABASE_URL",
+        None,
+        "Postgres to use; a user that may apply the schema, or coterie_api when it is applied",
+        0,
+    )
+    supabase_url: str | None = _setting(
+        "SUPABASE_URL", None, "trust this project's Supabase Auth instead of the own one"
+    )
     pool_size: int = _setting("COTERIE_POOL", 10, "database connections", 1, 1000)
     token_seconds: int = _setting("COTERIE_TOKEN_SECONDS", 3600, "life of an access token", 1, 86400)
-    token_cache_seconds: float = _setting("COTERIE_TOKEN_CACHE_SECONDS", 60.0, "a verified token is remembered so long", 0, 60)
+    token_cache_seconds: float = _setting(
+        "COTERIE_TOKEN_CACHE_SECONDS", 60.0, "a verified token is remembered so long", 0, 60
+    )
     refresh_reuse_seconds: float = _setting(
         "COTERIE_REFRESH_REUSE_SECONDS", 10.0, "a used refresh token may come again so long", 0, 3600
     )
-    jwks_cache_seconds: float = _setting("COTERIE_JWKS_CACHE_SECONDS", 600.0, "Supabase's keys are remembered so long")
-    jwks_cooldown_seconds: float = _setting("COTERIE_JWKS_COOLDOWN_SECONDS", 10.0, "and fetched at most so often")
+    jwks_cache_seconds: float = _setting(
+        "COTERIE_JWKS_CACHE_SECONDS", 600.0, "Supabase's keys are remembered so long"
+    )
+    jwks_cooldown_seconds: float = _setting(
+        "COTERIE_JWKS_COOLDOWN_SECONDS", 10.0, "and fetched at most so often"
+    )
     claim_seconds: float = _setting("COTERIE_CLAIM_SECONDS", 10.0, "a claim on a join lapses after", 0.001)
     claim_lockout_seconds: float = _setting(
         "COTERIE_CLAIM_LOCKOUT_SECONDS", 60.0, "who let a claim lapse may not claim again for"
@@ -54,12 +69,18 @@ class Settings:
         "COTERIE_COMMIT_GROUP_SECONDS", 2.0, "between commits that change no roster, per group"
     )
     commit_device_seconds: float = _setting("COTERIE_COMMIT_DEVICE_SECONDS", 60.0, "the same, per device")
-    hello_seconds: float = _setting("COTERIE_HELLO_SECONDS", 5.0, "a socket without hello is closed after", 0.001)
+    hello_seconds: float = _setting(
+        "COTERIE_HELLO_SECONDS", 5.0, "a socket without hello is closed after", 0.001
+    )
     ack_seconds: float = _setting("COTERIE_ACK_SECONDS", 1.0, "acks of a socket are written at most so often")
-    listen_retry_seconds: float = _setting("COTERIE_LISTEN_RETRY_SECONDS", 0.25, "between attempts to listen again", 0.001)
+    listen_retry_seconds: float = _setting(
+        "COTERIE_LISTEN_RETRY_SECONDS", 0.25, "between attempts to listen again", 0.001
+    )
     queue_frames: int = _setting("COTERIE_QUEUE_FRAMES", 2000, "frames that may wait for a slow socket", 1)
     queue_bytes: int = _setting("COTERIE_QUEUE_BYTES", 64 * 2**20, "and their size", 1)
-    shutdown_seconds: int = _setting("COTERIE_SHUTDOWN_SECONDS", 5, "open requests may take so long at the end")
+    shutdown_seconds: int = _setting(
+        "COTERIE_SHUTDOWN_SECONDS", 5, "open requests may take so long at the end"
+    )
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":

@@ -80,7 +80,9 @@ class Position:
 class Socket:
     """A device's socket. Compared by identity: a device may have several."""
 
-    def __init__(self, device_id: str, session_id: str, claims: str, cursors: dict[str, int], outbox: Outbox) -> None:
+    def __init__(
+        self, device_id: str, session_id: str, claims: str, cursors: dict[str, int], outbox: Outbox
+    ) -> None:
         self.device_id = device_id
         self.session_id = session_id
         self.claims = claims

@@ -114,7 +114,9 @@ def _headers(path: Path, name: str, file: _File, encoding: str | None) -> dict[s
     headers = {
         "etag": file.etag,
         "vary": "accept-encoding",
-        "cache-control": _FOR_EVER if name.startswith("assets/") or _HASHED.search(path.name) else _REVALIDATE,
+        "cache-control": _FOR_EVER
+        if name.startswith("assets/") or _HASHED.search(path.name)
+        else _REVALIDATE,
     }
     if encoding is not None:
         headers["content-encoding"] = encoding

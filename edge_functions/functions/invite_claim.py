@@ -10,7 +10,10 @@ async def handle(call: Call) -> str:
     join = call.fields.uuid("join_id")
     call.fields.end()
     settings = call.services.settings
-    lapse, lockout = timedelta(seconds=settings.claim_seconds), timedelta(seconds=settings.claim_lockout_seconds)
+    lapse, lockout = (
+        timedelta(seconds=settings.claim_seconds),
+        timedelta(seconds=settings.claim_lockout_seconds),
+    )
     return await call.sql("select coterie.invite_claim_v1($1, $2, $3, $4)", join, lapse, lockout)
 
 

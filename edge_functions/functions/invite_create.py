@@ -20,7 +20,13 @@ async def handle(call: Call) -> str:
     if expires > datetime.now(UTC) + LONGEST:
         raise bad_request("expires_at must be at most 366 days from now.")
     return await call.sql(
-        "select coterie.invite_create_v1($1, $2, $3, $4, $5, $6, $7)", invite, group, preview, expires, uses, approval
+        "select coterie.invite_create_v1($1, $2, $3, $4, $5, $6, $7)",
+        invite,
+        group,
+        preview,
+        expires,
+        uses,
+        approval,
     )
 
 

@@ -14,7 +14,13 @@ async def handle(call: Call) -> str:
     call.fields.end()
     fault = None if _is_key_package(key_package) else "wrong_header"
     return await call.sql(
-        "select coterie.invite_join_v1($1, $2, $3, $4, $5, $6, $7)", join, invite, key_package, tag, hello, fault
+        "select coterie.invite_join_v1($1, $2, $3, $4, $5, $6, $7)",
+        join,
+        invite,
+        key_package,
+        tag,
+        hello,
+        fault,
     )
 
 

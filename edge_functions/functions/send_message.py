@@ -15,7 +15,13 @@ async def handle(call: Call) -> str:
     call.fields.end()
     fault = None if _is_application(body, epoch) else "wrong_header"
     return await call.sql(
-        "select coterie.send_message_v1($1, $2, $3, $4, $5, $6, $7)", group, epoch, message, counter, body, fault
+        "select coterie.send_message_v1($1, $2, $3, $4, $5, $6, $7)",
+        group,
+        epoch,
+        message,
+        counter,
+        body,
+        fault,
     )
 
 

@@ -11,8 +11,10 @@ import jwt
 from tests.support.caller import Device
 from tests.support.server import Service
 
+WRONG_TOKENS: list[Any] = [None, 1, "", [], "\ud800"]
 
-async def refresh(device: Device, token: str) -> httpx.Response:
+
+async def refresh(device: Device, token: Any) -> httpx.Response:
     """One refresh."""
     return await device.http.post(
         "/auth/v1/token?grant_type=refresh_token",
@@ -126,8 +128,8 @@ async def test_unknown_refresh_tokens(service: Service) -> None:
         "message": "Invalid Refresh Token: Refresh Token Not Found",
     }
     assert answer.headers["x-sb-error-code"] == "refresh_token_not_found"
-    for wrong in (None, 1, "", [], "\ud800"):
-        assert (await refresh(guest, wrong)).status_code == 400  # type: ignore[arg-type]
+    for wrong in WRONG_TOKENS:
+        assert (await refresh(guest, wrong)).status_code == 400
 
 
 async def test_sign_out_ends_the_session_at_once(service: Service) -> None:

@@ -10,9 +10,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from edge_functions.app import FUNCTIONS
+from tests.support import mls
 from tests.support.caller import Device, new_id
 from tests.support.server import Service
 
+WRONG_VALUES: list[Any] = [None, {}, [1], "zz", "", 1.5, -1, 2**60, "\ud800", "A" * 36]
 CALLABLE = sorted(FUNCTIONS.keys() - {"deliver"})
 
 
@@ -100,8 +102,6 @@ async def good_body(alice: Device, function: str) -> dict[str, Any]:
 
 def commit_info(_alice: Device, group: Any) -> str:
     """A GroupInfo of epoch 0."""
-    from tests.support import mls
-
     return mls.group_info(group.mls_id, 0).hex()
 
 
@@ -116,7 +116,7 @@ async def test_unknown_missing_and_wrong_fields_are_refused(service: Service, fu
         (await alice.call(function, **{key: value for key, value in body.items() if key != name})).refused(
             400, "bad_request"
         )
-        for wrong in (None, {}, [1], "zz", "", 1.5, -1, 2**60, "\ud800", "A" * 36):
+        for wrong in WRONG_VALUES:
             answer = await alice.call(function, **{**body, name: wrong})
             assert (answer.status, answer.code) == (400, "bad_request"), (name, wrong, answer.body)
 
@@ -281,7 +281,8 @@ async def test_forged_tokens_are_refused(service: Service) -> None:
     secret = jwks["keys"][0]["x"].encode()
     forged = [
         "x", "a.b.c", forger.good[:-4], forger.good + "x", none, forger.signed_by_another(),
-        forger.with_payload(sub=bob.user_id), forger.with_payload(exp=2**40), forger.with_payload(session_id=bob.session_id),
+        forger.with_payload(sub=bob.user_id), forger.with_payload(exp=2**40),
+        forger.with_payload(session_id=bob.session_id),
         forger.with_header(alg="none"), forger.with_header(alg="HS256"), forger.with_header(kid="other"),
         forger.with_header(kid=None), forger.with_header(kid=1), forger.with_header(jwk=jwks["keys"][0]),
         jwt.encode(forger.claims, secret, "HS256", headers={"kid": forger.header["kid"]}),

@@ -12,7 +12,11 @@ from tests.support import mls
 from tests.support.caller import Answer, Device, Group, Join, from_now, invite_body, join_body, new_id
 from tests.support.server import Service, execute
 
-UNAVAILABLE = {"code": "invite_unavailable", "error": "This invite cannot be used.", "message": "This invite cannot be used."}
+UNAVAILABLE = {
+    "code": "invite_unavailable",
+    "error": "This invite cannot be used.",
+    "message": "This invite cannot be used.",
+}
 
 
 async def people(service: Service, count: int) -> list[Device]:
@@ -31,7 +35,9 @@ async def group_of(service: Service, count: int) -> tuple[Group, list[Device]]:
 
 async def invites(device: Device, group: Group) -> list[dict[str, Any]]:
     """`invites_list`."""
-    listed: list[dict[str, Any]] = (await device.call("invites_list", group_id=group.group_id)).ok()["invites"]
+    listed: list[dict[str, Any]] = (await device.call("invites_list", group_id=group.group_id)).ok()[
+        "invites"
+    ]
     return listed
 
 
@@ -60,7 +66,9 @@ async def test_an_invite_is_made_listed_shown_and_revoked(service: Service) -> N
         "invite_id": body["invite_id"], "preview": body["preview"], "expires_at": one["expires_at"], "approval": True
     }  # fmt: skip
     for _ in range(2):
-        assert (await bob.call("invite_revoke", invite_id=body["invite_id"])).ok() == {"invite_id": body["invite_id"]}
+        assert (await bob.call("invite_revoke", invite_id=body["invite_id"])).ok() == {
+            "invite_id": body["invite_id"]
+        }
     assert (await invites(alice, group))[0]["ended_at"] is not None
 
 
@@ -115,7 +123,13 @@ async def test_a_join_from_link_to_membership(service: Service) -> None:
     bob = await Device.guest(service.url)
     invite = await alice.invite(group)
     join = await bob.ask(invite)
-    nothing = {"join_id": join.join_id, "group_id": None, "welcome_hex": None, "welcome_tag": None, "from_seq": None}
+    nothing = {
+        "join_id": join.join_id,
+        "group_id": None,
+        "welcome_hex": None,
+        "welcome_tag": None,
+        "from_seq": None,
+    }
     assert await bob.poll(join) == {**nothing, "status": "waiting"}
     (waiting,) = await pending(alice)
     assert waiting == {
@@ -176,7 +190,9 @@ async def test_a_member_cannot_join_again_and_a_key_package_must_be_one(service:
     (await bob.call("invite_join", **join_body(invite))).refused(409, "already_member")
     carol = await Device.guest(service.url)
     for wrong in (mls.welcome(), b"\0"):
-        (await carol.call("invite_join", **join_body(invite, kp_hex=wrong.hex()))).refused(422, "wrong_header")
+        (await carol.call("invite_join", **join_body(invite, kp_hex=wrong.hex()))).refused(
+            422, "wrong_header"
+        )
     (await carol.call("invite_join", **join_body(invite, kp_hex="00" * 65537))).refused(413, "too_large")
     (await carol.call("invite_join", **join_body(invite, hello="00" * 4097))).refused(413, "too_large")
 
@@ -192,12 +208,14 @@ async def test_at_most_a_hundred_wait_on_an_invite(
         database,
         f"""with d as (insert into coterie.devices (user_id, signature_key, name, kind)
               select 'u' || n, sha256(n::text::bytea), 'x', 'person' from generate_series(1, 98) n returning *)
-            insert into coterie.joins (join_id, group_id, device_id, user_id, source, invite_id, key_package, proof, hello,
-                status)
-            select gen_random_uuid(), '{group.group_id}', device_id, user_id, 'link', '\\x{invite.hex()}', '\\x00', '\\x00',
-              '\\x00', 'waiting' from d""",
+            insert into coterie.joins
+              (join_id, group_id, device_id, user_id, source, invite_id, key_package, proof, hello, status)
+            select gen_random_uuid(), '{group.group_id}', device_id, user_id, 'link', '\\x{invite.hex()}',
+              '\\x00', '\\x00', '\\x00', 'waiting' from d""",
     )
-    answers = await asyncio.gather(*(one.call("invite_join", **join_body(invite)) for one in await people(service, 6)))
+    answers = await asyncio.gather(
+        *(one.call("invite_join", **join_body(invite)) for one in await people(service, 6))
+    )
     assert sorted(answer.status for answer in answers) == [200, 200, 429, 429, 429, 429]
     refused = next(answer for answer in answers if answer.status == 429)
     assert refused.refused(429, "too_many")["retry_after"] > 0
@@ -233,7 +251,9 @@ async def test_a_lapsed_claim_goes_to_another_and_not_back(
         execute(database, lapse.format(table, join.join_id))
     (waiting,) = await pending(bob)
     assert (waiting["status"], waiting["claimed_by"], waiting["claimed_until"]) == ("waiting", None, None)
-    assert (await alice.call("invite_claim", join_id=join.join_id)).refused(429, "too_soon")["retry_after"] > 50
+    assert (await alice.call("invite_claim", join_id=join.join_id)).refused(429, "too_soon")[
+        "retry_after"
+    ] > 50
     (await bob.call("invite_claim", join_id=join.join_id)).ok()
     execute(database, lapse.format("joins", join.join_id))  # and bob is gone too
     (await alice.call("invite_claim", join_id=join.join_id)).refused(429, "too_soon")
@@ -290,7 +310,10 @@ async def test_one_use_is_one_use_under_a_race(service: Service) -> None:
 
     answers = await asyncio.gather(*(complete(*one) for one in zip(devices, joiners, joins, strict=True)))
     assert [answer.status for answer in answers].count(200) == 1
-    assert {answer.code for answer in answers if answer.status != 200} <= {"already_completed", "invites_ended"}
+    assert {answer.code for answer in answers if answer.status != 200} <= {
+        "already_completed",
+        "invites_ended",
+    }
     statuses = sorted([(await one.poll(join))["status"] for one, join in zip(joiners, joins, strict=True)])
     assert statuses == ["expired", "expired", "expired", "welcomed"]
     assert (await invites(devices[0], group))[0]["uses"] == 1
@@ -307,7 +330,10 @@ async def test_those_who_wait_are_completed_together(service: Service) -> None:
     for joiner, join, completed in zip(joiners, joins, body["joins"], strict=True):
         polled = await joiner.poll(join)
         assert hmac.compare_digest(polled["welcome_tag"], completed["welcome_tag"])
-    assert {(one["invite_id"], one["uses"]) for one in await invites(alice, group)} == {(first.hex(), 2), (second.hex(), 1)}
+    assert {(one["invite_id"], one["uses"]) for one in await invites(alice, group)} == {
+        (first.hex(), 2),
+        (second.hex(), 1),
+    }
 
 
 async def test_more_joins_than_uses_in_one_commit_are_refused(service: Service) -> None:
@@ -328,7 +354,9 @@ async def test_a_completed_join_must_be_welcomed_and_its_invite_named(service: S
     join = await bob.ask(invite)
     joins = [{"join_id": join.join_id, "welcome_tag": "00" * 32}]
     for body in (
-        alice.commit_body(group, add=[carol.device_id], invites=[invite]),  # another device than the one that waits
+        alice.commit_body(
+            group, add=[carol.device_id], invites=[invite]
+        ),  # another device than the one that waits
         alice.commit_body(group, add=[bob.device_id], invites=[other]),  # another invite
         alice.commit_body(group, add=[bob.device_id], invites=[invite, other]),
         alice.commit_body(group, add=[bob.device_id]),
@@ -337,7 +365,9 @@ async def test_a_completed_join_must_be_welcomed_and_its_invite_named(service: S
     body = alice.commit_body(group, add=[bob.device_id], invites=[invite])
     (await alice.call("invite_complete", **body, joins=[])).refused(400, "bad_request")
     (await alice.call("invite_complete", **body)).refused(400, "bad_request")
-    (await alice.call("send_commit", **body)).refused(422, "wrong_roster")  # uses an invite and completes nobody
+    (await alice.call("send_commit", **body)).refused(
+        422, "wrong_roster"
+    )  # uses an invite and completes nobody
     unknown = [{"join_id": new_id(), "welcome_tag": "00" * 32}]
     (await alice.call("invite_complete", **body, joins=unknown)).refused(409, "already_completed")
     (await alice.call("invite_complete", **body, joins=joins)).ok()
@@ -370,7 +400,9 @@ async def test_ended_invites_end_their_joins(service: Service) -> None:
     await carol.ask(await alice.invite(group))  # a new link works
 
 
-async def test_a_join_expires_with_its_invite(make_database: Callable[[], str], make_service: Callable[..., Service]) -> None:
+async def test_a_join_expires_with_its_invite(
+    make_database: Callable[[], str], make_service: Callable[..., Service]
+) -> None:
     database = make_database()
     service = make_service(DATABASE_URL=database)
     group, (alice,) = await group_of(service, 1)
@@ -378,7 +410,9 @@ async def test_a_join_expires_with_its_invite(make_database: Callable[[], str], 
     invite = await alice.invite(group)
     join = await bob.ask(invite)
     for table in ("invites", "joins"):
-        execute(database, f"update coterie.{table} set expires_at = now() where invite_id = '\\x{invite.hex()}'")
+        execute(
+            database, f"update coterie.{table} set expires_at = now() where invite_id = '\\x{invite.hex()}'"
+        )
     assert (await bob.poll(join))["status"] == "expired"
     assert await pending(alice) == []
     (await alice.call("invite_claim", join_id=join.join_id)).refused(409, "not_open")
@@ -396,8 +430,13 @@ async def test_the_joining_device_alone_cancels(service: Service) -> None:
     for device in (alice, carol):
         (await device.call("invite_cancel", join_id=join.join_id)).refused(404, "unknown_join")
     for _ in range(2):
-        assert (await bob.call("invite_cancel", join_id=join.join_id)).ok() == {"join_id": join.join_id, "status": "cancelled"}
-    assert (await alice.complete(group, invite, (bob, join))).refused(409, "already_completed")["join_id"] == join.join_id
+        assert (await bob.call("invite_cancel", join_id=join.join_id)).ok() == {
+            "join_id": join.join_id,
+            "status": "cancelled",
+        }
+    assert (await alice.complete(group, invite, (bob, join))).refused(409, "already_completed")[
+        "join_id"
+    ] == join.join_id
     (await alice.complete(group, invite, (carol, other))).ok()
     (await carol.call("invite_cancel", join_id=other.join_id)).refused(409, "already_completed")
 

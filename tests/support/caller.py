@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
+import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from coterie_wire import CommitData, device_proof_message
@@ -115,8 +116,6 @@ class Device:
     @property
     def session_id(self) -> str:
         """From the token, unverified."""
-        import jwt
-
         return str(jwt.decode(self.token, options={"verify_signature": False})["session_id"])
 
     def proof(self, *, sub: str | None = None, session_id: str | None = None) -> str:

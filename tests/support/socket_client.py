@@ -79,7 +79,7 @@ async def open_socket(url: str, *, small: bool = False) -> AsyncIterator[SocketC
     connection = socket.socket()
     if small:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
-    connection.setblocking(False)
+    connection.setblocking(False)  # noqa: FBT003
     await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", urlsplit(url).port))
     async with websockets.connect(
         address, sock=connection, max_size=None, open_timeout=WAIT_SECONDS
