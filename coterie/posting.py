@@ -105,7 +105,7 @@ class Posting:
         asked = answer.body.get("retry_after") if answer else None
         pause = RETRY_PAUSES[min(failures, len(RETRY_PAUSES) - 1)]
         if isinstance(asked, int | float) and math.isfinite(asked):
-            pause = min(max(float(asked), RETRY_PAUSES[0]), LONGEST)
+            pause = min(max(float(asked), pause), LONGEST)
         waits: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._clock.sleep(pause))]
         if answer is None:
             waits.append(asyncio.ensure_future(self._online.wait()))

@@ -55,6 +55,7 @@ async def test_a_restart_keeps_everything_and_goes_on(exchange: Exchange) -> Non
 async def test_messages_wait_while_the_service_is_down_and_go_when_it_is_back(exchange: Exchange) -> None:
     group_id, (alice, bob) = await exchange.friends("Alice", "Bob")
     for person in (alice, bob):
+        person.wire.log.clear()
         person.wire.down = True
         person.wire.cut()
     for number in range(3):
