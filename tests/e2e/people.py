@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect
 
@@ -11,6 +10,16 @@ SOON_MS = 20_000
 """How long to wait for something that needs the network; on an idle machine it takes well under a second."""
 NOT_OURS = re.compile(r"Failed to load resource|ERR_|WebSocket connection to|net::")
 """What Chromium itself writes to the console when the service is away."""
+
+
+READ_TABLE = """async (table) => {
+  const opened = indexedDB.open("coterie");
+  const db = await new Promise((done) => (opened.onsuccess = () => done(opened.result)));
+  const all = db.transaction(table).objectStore(table).getAll();
+  const rows = await new Promise((done) => (all.onsuccess = () => done(all.result)));
+  db.close();
+  return rows.map((row) => Array.from(row, (byte) => byte.toString(16).padStart(2, "0")).join(""));
+}"""
 
 
 class Person:
@@ -134,6 +143,7 @@ class Person:
     def connected(self, state: str) -> None:
         expect(self.page.locator(".connection")).to_have_attribute("data-state", state, timeout=SOON_MS)
 
-    def picture(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.page.screenshot(path=path)
+    def stored(self, table: str) -> list[bytes]:
+        """The values of a table, as they lie in this profile's IndexedDB."""
+        rows: list[str] = self.page.evaluate(READ_TABLE, table)
+        return [bytes.fromhex(row) for row in rows]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from playwright.sync_api import expect
 
+from coterie.core.records import Group
 from tests.e2e.conftest import Meet
 from tests.e2e.people import SOON_MS
 from tests.support.server import ROOT
@@ -149,5 +150,7 @@ def test_a_copy_in_another_profile_reads_and_never_sends(meet: Meet, tmp_path: P
     chooser.value.set_files(file)
     copy.page.get_by_role("navigation").get_by_role("button", name="Friends").click()
     copy.sees("kept")
+    one, other = (Group.decode(*person.stored("groups")) for person in (alice, copy))
+    assert one.epoch_authenticator == other.epoch_authenticator != b""
     expect(copy.composer).to_be_hidden()
     expect(copy.page.get_by_text("It can read, but it never sends")).to_be_visible()
