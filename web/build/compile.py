@@ -3,11 +3,14 @@
 What it makes is the same for the same input, byte for byte.
 """
 
-import importlib._bootstrap_external as external
+import importlib.util
 import io
+import marshal
 import zipfile
 
 STDLIB = "/lib/python314.zip"
+UNCHECKED = (1).to_bytes(4, "little")
+"""Flags of a .pyc that carries a hash of its source, which nobody compares."""
 DROPPED = (
     "_pyrepl/",
     "antigravity.py",
@@ -51,7 +54,7 @@ DROPPED = (
 def compiled(source: bytes, name: str) -> bytes:
     """A .pyc that is used without a look at its source (PEP 552, unchecked hash); `assert` is left out."""
     code = compile(source, name, "exec", optimize=1, dont_inherit=True)
-    return bytes(external._code_to_hash_pyc(code, bytes(8), checked=False))
+    return importlib.util.MAGIC_NUMBER + UNCHECKED + bytes(8) + marshal.dumps(code)
 
 
 def stdlib() -> bytes:
