@@ -16,6 +16,7 @@ from starlette.websockets import WebSocket
 from edge_functions.endpoint import Function, problem
 from edge_functions.errors import ServiceError
 from edge_functions.functions import (
+    commit_pause,
     deliver,
     device_register,
     get_messages,
@@ -46,6 +47,7 @@ from edge_functions.static import Site
 WEB = Path(__file__).parent.parent / "web"
 
 FUNCTIONS: dict[str, Function] = {
+    "commit_pause": commit_pause.app,
     "deliver": deliver.app,
     "device_register": device_register.app,
     "get_messages": get_messages.app,

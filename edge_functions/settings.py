@@ -69,6 +69,12 @@ class Settings:
         "COTERIE_COMMIT_GROUP_SECONDS", 2.0, "between commits that change no roster, per group"
     )
     commit_device_seconds: float = _setting("COTERIE_COMMIT_DEVICE_SECONDS", 60.0, "the same, per device")
+    pause_seconds: float = _setting(
+        "COTERIE_PAUSE_SECONDS", 0.5, "commits of others wait so long when asked to"
+    )
+    pause_gap_seconds: float = _setting(
+        "COTERIE_PAUSE_GAP_SECONDS", 10.0, "between such requests of a device"
+    )
     hello_seconds: float = _setting(
         "COTERIE_HELLO_SECONDS", 5.0, "a socket without hello is closed after", 0.001
     )

@@ -791,6 +791,30 @@ begin
   return json_build_object('seq', v_send.next_seq, 'epoch', p_epoch + 1, 'server_time', coterie.rfc3339(v_now));
 end $$;
 
+-- For a device whose line was `stale_epoch` again and again: other devices' commits wait a moment.
+create or replace function coterie.commit_pause_v1(p_claims jsonb, p_group uuid, p_length interval, p_gap interval)
+returns json language plpgsql set search_path = '' as $$
+declare
+  v_me uuid;
+  v_now timestamptz;
+  v_wait interval;
+begin
+  perform set_config('coterie.claims', p_claims::text, true), set_config('role', 'coterie_member', true);
+  v_me := coterie.enter_device();
+  perform from coterie.groups where group_id = p_group for no key update;
+  if not found then perform coterie.fail(403, 'not_a_member'); end if;
+  v_now := clock_timestamp();
+  select greatest(m.last_pause_at + p_gap, case when g.paused_by <> v_me then g.paused_until end) - v_now into v_wait
+  from coterie.groups g join coterie.group_members m on m.group_id = g.group_id
+  where g.group_id = p_group and m.device_id = v_me;
+  if v_wait > '0' then
+    perform coterie.fail(429, 'too_soon', json_build_object('retry_after', round(extract(epoch from v_wait), 3)));
+  end if;
+  update coterie.groups set paused_by = v_me, paused_until = v_now + p_length where group_id = p_group;
+  update coterie.group_members set last_pause_at = v_now where group_id = p_group and device_id = v_me;
+  return json_build_object('group_id', p_group, 'paused_until', coterie.rfc3339(v_now + p_length));
+end $$;
+
 ------------------------------------------------------------------------------------------------------------------------
 -- Reading
 

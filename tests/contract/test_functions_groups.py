@@ -453,6 +453,26 @@ async def test_commits_that_change_no_roster_come_rarely(make_service: Callable[
     (await alice.commit(group, add=[(await Device.guest(service.url)).device_id])).ok()
 
 
+async def test_a_pause_holds_the_commits_of_others(make_service: Callable[..., Service]) -> None:
+    service = make_service(COTERIE_PAUSE_SECONDS="60", COTERIE_PAUSE_GAP_SECONDS="100")
+    group, (alice, bob) = await group_of(service, 2)
+    newcomer = await Device.guest(service.url)
+    (await bob.call("commit_pause", group_id=group.group_id)).ok()
+    assert (
+        50
+        < (await alice.commit(group, add=[newcomer.device_id])).refused(429, "too_soon")["retry_after"]
+        <= 60
+    )
+    (await alice.call("commit_pause", group_id=group.group_id)).refused(429, "too_soon")
+    assert (
+        60
+        < (await bob.call("commit_pause", group_id=group.group_id)).refused(429, "too_soon")["retry_after"]
+        <= 100
+    )
+    (await alice.send(group, counter=9)).ok()
+    (await bob.commit(group, add=[newcomer.device_id])).ok()
+
+
 async def test_the_pace_is_a_setting(make_service: Callable[..., Service]) -> None:
     service = make_service(COTERIE_COMMIT_GROUP_SECONDS="0", COTERIE_COMMIT_DEVICE_SECONDS="0")
     alice = await Device.guest(service.url)

@@ -74,6 +74,7 @@ async def good_body(alice: Device, function: str) -> dict[str, Any]:
     of_group = {"group_id": group.group_id}
     of_invite, of_join = {"invite_id": invite.hex()}, {"join_id": join.join_id}
     bodies: dict[str, dict[str, Any]] = {
+        "commit_pause": of_group,
         "get_messages": {**of_group, "after": 0},
         "group_create": {**of_group, "group_info": commit_info(alice, group), "message_id": new_id()},
         "group_info_get": of_group,
