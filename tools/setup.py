@@ -22,6 +22,7 @@ CLIENT = ("coterie", "coterie_wire", "pyproject.toml", "LICENSE", "README.md")
 NATIVE_WHEEL = "dist/coterie_mls-*linux*.whl" if sys.platform == "linux" else "dist/coterie_mls-*.whl"
 HOOKS_WHEEL = NATIVE_WHEEL.replace("dist/", "dist/test/")
 PYODIDE_WHEEL = "dist/coterie_mls-*wasm32.whl"
+PYODIDE_HOOKS_WHEEL = "dist/test/coterie_mls-*wasm32.whl"
 CLIENT_WHEEL = "dist/coterie-*.whl"
 
 
@@ -116,6 +117,12 @@ HOOKS = Step(
     inputs=CRATE,
     outputs=(HOOKS_WHEEL,),
 )
+PYODIDE_HOOKS = Step(
+    "MLS for the browser with test hooks",
+    lambda: build_crate("wasm/build/pyodide.sh hooks", PYODIDE_HOOKS_WHEEL),
+    inputs=CRATE,
+    outputs=(PYODIDE_HOOKS_WHEEL,),
+)
 CLIENT_PACKAGE = Step("client wheel", build_client, inputs=CLIENT, outputs=(CLIENT_WHEEL,))
 INSTALLED = Step(
     "client in the environment",
@@ -156,6 +163,7 @@ GOALS = {
         INSTALLED,
         HOOKS,
         *BROWSER_WHEELS,
+        PYODIDE_HOOKS,
         PAGE,
     ],
 }
