@@ -2,14 +2,13 @@
 //!
 //! `plain MESSAGES SIZE MEMBERS` prints the median microseconds of each operation as one JSON object. Groups and
 //! settings are those of the crate (`wasm/src/config.rs`).
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
+#![allow(clippy::panic, clippy::print_stdout, clippy::unwrap_used)]
 
 use std::time::Instant;
 
 use openmls::prelude::*;
 use openmls_basic_credential::SignatureKeyPair;
 use openmls_rust_crypto::OpenMlsRustCrypto;
-use tls_codec::DeserializeBytes as _;
 
 const SUITE: Ciphersuite = Ciphersuite::MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519;
 const CERTIFICATE: u16 = 0xff12;
@@ -28,7 +27,11 @@ impl Device {
             credential: BasicCredential::new(name.into()).into(),
             signature_key: signer.public().into(),
         };
-        Device { provider: OpenMlsRustCrypto::default(), signer, credential }
+        Device {
+            provider: OpenMlsRustCrypto::default(),
+            signer,
+            credential,
+        }
     }
 
     fn key_package(&self) -> KeyPackage {
@@ -42,7 +45,10 @@ impl Device {
 
     fn create(&self) -> MlsGroup {
         let data = Extension::Unknown(GROUP_DATA, UnknownExtension(vec![0; 64]));
-        let required = [ExtensionType::Unknown(GROUP_DATA), ExtensionType::Unknown(CERTIFICATE)];
+        let required = [
+            ExtensionType::Unknown(GROUP_DATA),
+            ExtensionType::Unknown(CERTIFICATE),
+        ];
         let required = RequiredCapabilitiesExtension::new(&required, &[], &[CredentialType::Basic]);
         let context = vec![Extension::RequiredCapabilities(required), data];
         let config = MlsGroupCreateConfig::builder()
@@ -55,7 +61,13 @@ impl Device {
             .with_leaf_node_extensions(leaf_extensions())
             .unwrap()
             .build();
-        MlsGroup::new(&self.provider, &self.signer, &config, self.credential.clone()).unwrap()
+        MlsGroup::new(
+            &self.provider,
+            &self.signer,
+            &config,
+            self.credential.clone(),
+        )
+        .unwrap()
     }
 
     fn add(&self, group: &mut MlsGroup, packages: Vec<KeyPackage>) -> (Vec<u8>, Vec<u8>) {
@@ -71,7 +83,9 @@ impl Device {
             .stage_commit(provider)
             .unwrap();
         let (commit, welcome, _) = bundle.into_messages();
-        let welcome = welcome.map(|welcome| welcome.to_bytes().unwrap()).unwrap_or_default();
+        let welcome = welcome
+            .map(|welcome| welcome.to_bytes().unwrap())
+            .unwrap_or_default();
         (commit.to_bytes().unwrap(), welcome)
     }
 
@@ -81,14 +95,21 @@ impl Device {
             .use_ratchet_tree_extension(true)
             .sender_ratchet_configuration(SenderRatchetConfiguration::new(64, 2000))
             .build();
-        let MlsMessageBodyIn::Welcome(welcome) = parse(welcome).extract() else { unreachable!() };
-        let staged = StagedWelcome::new_from_welcome(&self.provider, &config, welcome, None).unwrap();
+        let MlsMessageBodyIn::Welcome(welcome) = parse(welcome).extract() else {
+            unreachable!()
+        };
+        let staged =
+            StagedWelcome::new_from_welcome(&self.provider, &config, welcome, None).unwrap();
         staged.into_group(&self.provider).unwrap()
     }
 
     fn process(&self, group: &mut MlsGroup, message: &[u8]) -> Vec<u8> {
         let message = parse(message).try_into_protocol_message().unwrap();
-        match group.process_message(&self.provider, message).unwrap().into_content() {
+        match group
+            .process_message(&self.provider, message)
+            .unwrap()
+            .into_content()
+        {
             ProcessedMessageContent::ApplicationMessage(message) => message.into_bytes(),
             ProcessedMessageContent::StagedCommitMessage(commit) => {
                 group.merge_staged_commit(&self.provider, *commit).unwrap();
@@ -100,13 +121,26 @@ impl Device {
 }
 
 fn capabilities() -> Capabilities {
-    let extensions =
-        [ExtensionType::LastResort, ExtensionType::Unknown(GROUP_DATA), ExtensionType::Unknown(CERTIFICATE)];
-    Capabilities::new(None, Some(&[SUITE]), Some(&extensions), None, Some(&[CredentialType::Basic]))
+    let extensions = [
+        ExtensionType::LastResort,
+        ExtensionType::Unknown(GROUP_DATA),
+        ExtensionType::Unknown(CERTIFICATE),
+    ];
+    Capabilities::new(
+        None,
+        Some(&[SUITE]),
+        Some(&extensions),
+        None,
+        Some(&[CredentialType::Basic]),
+    )
 }
 
 fn leaf_extensions() -> Extensions<LeafNode> {
-    Extensions::single(Extension::Unknown(CERTIFICATE, UnknownExtension(vec![1; 97]))).unwrap()
+    Extensions::single(Extension::Unknown(
+        CERTIFICATE,
+        UnknownExtension(vec![1; 97]),
+    ))
+    .unwrap()
 }
 
 fn parse(bytes: &[u8]) -> MlsMessageIn {
@@ -127,8 +161,13 @@ fn median<T>(count: usize, mut operation: impl FnMut(usize) -> T) -> (f64, Vec<T
 }
 
 fn main() {
-    let arguments: Vec<usize> = std::env::args().skip(1).map(|word| word.parse().unwrap()).collect();
-    let [messages, size, members] = arguments[..] else { panic!("plain MESSAGES SIZE MEMBERS") };
+    let arguments: Vec<usize> = std::env::args()
+        .skip(1)
+        .map(|word| word.parse().unwrap())
+        .collect();
+    let [messages, size, members] = arguments[..] else {
+        panic!("plain MESSAGES SIZE MEMBERS")
+    };
     let (alice, bob) = (Device::new("alice#1"), Device::new("bob#1"));
     let (package, packages) = median(51, |_| bob.key_package());
     let mut group = alice.create();
@@ -141,7 +180,11 @@ fn main() {
 
     let text = vec![7; size];
     let (encrypt, sent) = median(messages, |_| {
-        group.create_message(&alice.provider, &alice.signer, &text).unwrap().to_bytes().unwrap()
+        group
+            .create_message(&alice.provider, &alice.signer, &text)
+            .unwrap()
+            .to_bytes()
+            .unwrap()
     });
     let (decrypt, opened) = median(messages, |number| bob.process(&mut theirs, &sent[number]));
     assert!(opened.iter().all(|plaintext| *plaintext == text));

@@ -104,7 +104,7 @@ impl Backend {
 
     #[getter]
     fn signature_key<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        self.run_bytes(py, |inner| Ok(inner.party.device.signer.to_public_vec()))
+        self.run_bytes(py, |inner| Ok(inner.party.device.signer.public().to_vec()))
     }
 
     #[getter]

@@ -4,12 +4,11 @@
 //! byte strings, each preceded by its length (u16, big-endian), the label first.
 
 use openmls::prelude::*;
-use openmls_basic_credential::SignatureKeyPair;
-use openmls_traits::signatures::Signer;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{CERTIFICATE, MAX_IDENTITY, MAX_USER_ID};
 use crate::errors::{Error, Result};
+use crate::key::{Key, PUBLIC_KEY, SIGNATURE};
 use crate::storage_provider::DEVICE;
 use crate::store::Store;
 
@@ -17,8 +16,6 @@ use crate::store::Store;
 const CERTIFICATE_VERSION: u8 = 1;
 const CERTIFICATE_LABEL: &[u8] = b"coterie certificate v1";
 const PROOF_LABEL: &[u8] = b"coterie device v1";
-const KEY: usize = 32; // Ed25519 public key
-const SIGNATURE: usize = 64; // Ed25519 signature
 
 /// The device that these rows belong to. `Debug` is not derived: it holds private keys.
 #[derive(Serialize, Deserialize)]
@@ -30,8 +27,8 @@ pub struct Device {
     /// An imported state: reads and never sends.
     pub read_only: bool,
     /// Signs leaves and messages.
-    pub signer: SignatureKeyPair,
-    identity: SignatureKeyPair,
+    pub signer: Key,
+    identity: Key,
     #[serde(with = "serde_bytes")]
     certificate: Option<Vec<u8>>,
     /// Lies that the tests' devices tell about themselves.
@@ -51,8 +48,8 @@ impl Device {
             user_id: user_id.to_owned(),
             device_id: None,
             read_only: false,
-            signer: SignatureKeyPair::new(SignatureScheme::ED25519)?,
-            identity: SignatureKeyPair::new(SignatureScheme::ED25519)?,
+            signer: Key::generate()?,
+            identity: Key::generate()?,
             certificate: None,
             #[cfg(feature = "kat-hooks")]
             forged: Default::default(),
@@ -61,12 +58,7 @@ impl Device {
 
     /// The device of these rows.
     pub fn load(store: &Store) -> Result<Self> {
-        let device: Device =
-            store.get(&[DEVICE])?.ok_or_else(|| Error::corrupt("There is no device row."))?;
-        if device.signer.public().len() != KEY || device.identity.public().len() != KEY {
-            return Err(Error::corrupt("The device row holds keys of a wrong length."));
-        }
-        Ok(device)
+        store.get(&[DEVICE])?.ok_or_else(|| Error::corrupt("There is no device row."))
     }
 
     /// Write the device's row.
@@ -94,7 +86,7 @@ impl Device {
     /// A certificate by our identity key.
     pub fn certify(&self, user_id: &str, device_id: &str, leaf_key: &[u8]) -> Result<Vec<u8>> {
         let signed = certificate_content(user_id, device_id, leaf_key)?;
-        let signature = sign(&self.identity, &signed)?;
+        let signature = self.identity.sign_bytes(&signed);
         Ok([&[CERTIFICATE_VERSION][..], self.identity.public(), &signature].concat())
     }
 
@@ -117,7 +109,7 @@ impl Device {
     /// Proof for the service that this device holds the signature key, in this session of this user.
     pub fn proof(&self, sub: &str, session_id: &str) -> Result<Vec<u8>> {
         let parts = [PROOF_LABEL, sub.as_bytes(), session_id.as_bytes(), self.signer.public()];
-        sign(&self.signer, &length_prefixed(&parts)?)
+        Ok(self.signer.sign_bytes(&length_prefixed(&parts)?).to_vec())
     }
 
     /// `user_id#device_id`.
@@ -172,7 +164,9 @@ pub fn check_certificate<'a>(
 /// Identity key and signature of a certificate.
 pub fn split_certificate(certificate: &[u8]) -> Result<(&[u8], &[u8])> {
     match certificate.split_first() {
-        Some((&CERTIFICATE_VERSION, rest)) if rest.len() == KEY + SIGNATURE => Ok(rest.split_at(KEY)),
+        Some((&CERTIFICATE_VERSION, rest)) if rest.len() == PUBLIC_KEY + SIGNATURE => {
+            Ok(rest.split_at(PUBLIC_KEY))
+        }
         _ => Err(Error::unacceptable("A leaf has a device certificate of another form.")),
     }
 }
@@ -198,10 +192,6 @@ fn length_prefixed(parts: &[&[u8]]) -> Result<Vec<u8>> {
         bytes.extend_from_slice(part);
     }
     Ok(bytes)
-}
-
-fn sign(key: &SignatureKeyPair, content: &[u8]) -> Result<Vec<u8>> {
-    key.sign(content).map_err(|_| Error::corrupt("A private key of this device does not sign."))
 }
 
 fn not_bound() -> Error {

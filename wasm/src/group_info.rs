@@ -2,11 +2,11 @@
 
 use openmls::messages::group_info::VerifiableGroupInfo;
 use openmls::prelude::*;
-use openmls_basic_credential::SignatureKeyPair;
 use tls_codec::{DeserializeBytes, VLBytes};
 
 use crate::config::{MAX_WELCOME, capabilities, join_config, suite};
 use crate::errors::{Error, Result};
+use crate::key::Key;
 use crate::message::parse;
 use crate::party::{Party, Provider};
 use crate::rules::group_data;
@@ -59,7 +59,7 @@ pub fn inspect(party: &Party, bytes: &[u8]) -> Result<Inspected> {
 
 fn enter_as_nobody(info: VerifiableGroupInfo) -> Result<MlsGroup> {
     let provider = Provider::default();
-    let key = SignatureKeyPair::new(SignatureScheme::ED25519)?;
+    let key = Key::generate()?;
     let credential = BasicCredential::new(b"nobody".to_vec()).into();
     let nobody = CredentialWithKey { credential, signature_key: key.public().into() };
     let (group, _) = MlsGroup::external_commit_builder()

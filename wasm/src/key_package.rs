@@ -4,7 +4,7 @@ use openmls::prelude::*;
 use openmls::treesync::LeafNodeSource;
 use tls_codec::{Serialize as _, VLBytes};
 
-use crate::config::{MAX_LIFETIME, MAX_WELCOME, capabilities, lifetime, now, suite};
+use crate::config::{LIFETIME_MARGIN, MAX_LIFETIME, MAX_WELCOME, capabilities, lifetime, now, suite};
 use crate::errors::{Error, Result};
 use crate::message::parse;
 use crate::party::Party;
@@ -14,7 +14,7 @@ use crate::types;
 
 /// Make one; its private keys become a row.
 pub fn create(
-    party: &Party,
+    party: &mut Party,
     suite_number: u16,
     seconds: u64,
     last_resort: bool,
@@ -26,7 +26,10 @@ pub fn create(
     if !(1..=MAX_LIFETIME).contains(&seconds) && !party.policy.relaxed() {
         return Err(Error::unacceptable("A key package is valid for at most 84 days."));
     }
-    delete_expired(party)?;
+    if !party.swept {
+        delete_expired(party)?;
+        party.swept = true;
+    }
     let mut builder = KeyPackage::builder()
         .leaf_node_capabilities(capabilities())
         .leaf_node_extensions(party.device.leaf_extensions()?)
@@ -79,7 +82,8 @@ fn delete_expired(party: &Party) -> Result<()> {
     let now = now()?;
     for key in party.store().keys(&[KEY_PACKAGE]) {
         let bundle: Option<KeyPackageBundle> = party.store().get(&key)?;
-        if bundle.is_some_and(|bundle| not_after(bundle.key_package()) < now.saturating_sub(3600)) {
+        if bundle.is_some_and(|bundle| not_after(bundle.key_package()) < now.saturating_sub(LIFETIME_MARGIN))
+        {
             party.store().delete(&key);
         }
     }

@@ -13,6 +13,7 @@ mod group; // creating, reading and forgetting groups
 mod group_info; // a GroupInfo from the service, checked
 #[cfg(feature = "kat-hooks")]
 mod hooks; // for tests only: never in a release
+mod key; // Ed25519 keys, ready to sign
 mod key_package; // making and checking key packages
 mod merge; // what a commit did to the tree, and whether we accept it
 mod message; // encrypting, and opening what arrives

@@ -43,6 +43,8 @@ pub struct Party {
     pub provider: Provider,
     /// Which rules hold.
     pub policy: Policy,
+    /// Key packages that ran out were looked for; once in a session is enough.
+    pub swept: bool,
 }
 
 impl Party {
@@ -108,7 +110,10 @@ impl Inner {
     /// A device over these rows.
     pub fn new(device: Device, store: Store) -> Self {
         let provider = Provider { store, ..Provider::default() };
-        Inner { party: Party { device, provider, policy: Policy::default() }, groups: HashMap::new() }
+        Inner {
+            party: Party { device, provider, policy: Policy::default(), swept: false },
+            groups: HashMap::new(),
+        }
     }
 
     /// Run a call that touches no loaded group: what it wrote counts only if it succeeds.
