@@ -43,6 +43,7 @@ export function createActions(session, get, dispatch) {
 
   async function join(link, name) {
     const made = await call("join", { link, name });
+    keepStorage();
     if (!get().me.name) dispatch({ type: "named", name: name.trim() });
     if (made.state === "joined") arrive({ kind: "member", group_id: made.group_id });
     else arrive({ kind: "waiting", join_id: made.join_id });
@@ -88,6 +89,7 @@ export function createActions(session, get, dispatch) {
     },
     async createGroup(name) {
       const group = await call("create_group", { name: name.trim() });
+      keepStorage();
       if (!get().groups[group.group_id]) dispatch({ type: "group", group });
       enter(group.group_id);
     },
@@ -151,6 +153,9 @@ export function createActions(session, get, dispatch) {
     },
   };
 }
+
+/** Asks the browser not to clear this device's state by itself; it may say no, and then the page works all the same. */
+const keepStorage = () => void navigator.storage?.persist?.().catch(() => {});
 
 /** Asks before the page is closed while a line is not saved yet; that takes milliseconds, or as long as Python boots. */
 const stay = (event) => event.preventDefault();
