@@ -20,22 +20,31 @@ SEND = "/functions/v1/send_message"
 
 
 async def test_nothing_is_posted_before_it_is_saved(exchange: Exchange) -> None:
+    """A lane asks for its next row at the very moment at which a new one is in memory and not on the disk."""
     group_id, (alice, bob) = await exchange.friends("Alice", "Bob")
+    alice.store.held = first = asyncio.Event()
+    one = asyncio.ensure_future(alice.client.send_text(group_id=group_id, text="one"))
+    await settle()
     alice.wire.held[SEND] = posting = asyncio.Event()
-    await alice.client.send_text(group_id=group_id, text="one")
-    await settle()  # its lane is awake, waiting for the answer
+    alice.store.held = second = asyncio.Event()
+    first.set()
+    await settle()  # "one" is saved and being posted
     posts = len(alice.wire.posts("send_message"))
-    alice.store.held = saving = asyncio.Event()
-    sending = asyncio.ensure_future(alice.client.send_text(group_id=group_id, text="two"))
-    await settle()
-    alice.wire.held.clear()
+    del alice.wire.held[SEND]
     posting.set()
+    await settle()  # its answer is being saved
+    two = asyncio.ensure_future(alice.client.send_text(group_id=group_id, text="two"))
     await settle()
+    alice.store.held = third = asyncio.Event()
+    second.set()
+    await settle()  # now "two" is being saved
+    assert not two.done()
     assert len(alice.wire.posts("send_message")) == posts, "bytes left the device that its disk does not have"
     alice.store.held = None
-    saving.set()
-    await sending
+    third.set()
+    await asyncio.gather(one, two)
     await settle()
+    assert len(alice.wire.posts("send_message")) == posts + 1
     assert await bob.texts(group_id) == ["one", "two"]
 
 
