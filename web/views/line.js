@@ -38,7 +38,7 @@ function Text({ row: { line, first, last }, label, offline, act, group_id }) {
     <li class=${classes.filter(Boolean).join(" ")} data-key=${line.key}>
       ${!line.mine && html`<${Face} ...${{ line, last, label }} />`}
       <div class="bubble-box">
-        ${first && (line.mine ? html`<span class="hidden">You:</span>` : html`<${Sender} label=${label} />`)}
+        ${first && !line.mine ? html`<${Sender} label=${label} />` : html`<span class="hidden">${line.mine ? "You" : label.name}: </span>`}
         <${Bubble} line=${line} />
         ${line.state === "pending" && offline && html`<p class="waits">Goes out by itself when the connection is back.</p>`}
         ${line.state === "failed" && html`<${Failed} ...${{ line, act, group_id }} />`}

@@ -30,6 +30,12 @@ function useScroll(talk) {
     const { scrollHeight, scrollTop, clientHeight } = box.current;
     setAtEnd(scrollHeight - scrollTop - clientHeight < NEAR_PX);
   };
+  // The composer grows, the keyboard of a phone opens: the end stays in sight.
+  useLayoutEffect(() => {
+    const watch = new ResizeObserver(() => atEnd && toEnd());
+    watch.observe(box.current);
+    return () => watch.disconnect();
+  }, [atEnd]);
   return { box, atEnd, toEnd, onScroll };
 }
 

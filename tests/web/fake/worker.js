@@ -70,6 +70,7 @@ const group = (group_id, name, more = {}) => ({
   members: 4,
   updated_at: NOW,
   can_send: true,
+  can_forget: false,
   ...more,
 });
 const GROUPS = [
@@ -79,6 +80,7 @@ const GROUPS = [
     state: "removed",
     why: "You were removed by Lin Zhao.",
     can_send: false,
+    can_forget: true,
     last_line: { text: "Keys are under the mat", at: NOW - 9 * DAY * MINUTE },
     updated_at: NOW - 9 * DAY * MINUTE,
   }),
