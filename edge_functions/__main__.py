@@ -2,6 +2,8 @@
 
 import argparse
 import logging
+import os
+import signal
 import socket
 import sys
 from dataclasses import replace
@@ -10,7 +12,7 @@ from pathlib import Path
 import uvicorn
 
 from edge_functions.app import create_app
-from edge_functions.postgres import PostgresError, apply_now
+from edge_functions.postgres import PostgresError, apply_now, started_database
 from edge_functions.settings import Settings, SettingsError, describe
 
 _PORTS_TO_TRY = 20
@@ -41,6 +43,19 @@ def serve(settings: Settings) -> int:
     listening = _listen(settings.host, settings.port)
     port = listening.getsockname()[1]
     settings = replace(settings, port=port, public_url=settings.public_url or f"http://localhost:{port}")
+    signal.signal(signal.SIGTERM, _stop)  # uvicorn raises its signals again when it is done
+    try:
+        with started_database(settings) as url:
+            return _serve(replace(settings, database_url=url), listening)
+    except KeyboardInterrupt:
+        return 0
+
+
+def _stop(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _serve(settings: Settings, listening: socket.socket) -> int:
     config = uvicorn.Config(
         create_app(settings),
         ws="websockets-sansio",
@@ -53,10 +68,7 @@ def serve(settings: Settings) -> int:
         timeout_graceful_shutdown=settings.shutdown_seconds,
     )
     server = _Server(config, f"Coterie is ready: open {settings.public_url}")
-    try:
-        server.run(sockets=[listening])
-    except KeyboardInterrupt:  # raised again by uvicorn once everything was stopped in order
-        return 0
+    server.run(sockets=[listening])
     return 0 if server.started else 1
 
 
@@ -92,7 +104,7 @@ def _listen(host: str, first: int) -> socket.socket:
             listening = socket.create_server((host, port), backlog=1024)
         except OSError as error:
             print(
-                f"Port {port} cannot be used ({error.strerror}){_who_listens(port)}; trying the next.",
+                f"Port {port} cannot be used ({os.strerror(error.errno or 0)}){_who_listens(port)}; trying the next.",
                 file=sys.stderr,
             )
             continue

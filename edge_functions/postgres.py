@@ -18,7 +18,7 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -49,6 +49,14 @@ async def database_url(settings: Settings) -> AsyncIterator[str]:
         return
     with EmbeddedPostgres(settings.data) as embedded:
         yield await _prepare(embedded.url)
+
+
+@contextlib.contextmanager
+def started_database(settings: Settings) -> Iterator[str]:
+    """The same before an event loop runs: what goes wrong is told to whoever starts the service."""
+    with contextlib.ExitStack() as stack:
+        url = settings.database_url or stack.enter_context(EmbeddedPostgres(settings.data)).url
+        yield asyncio.run(_prepare(url))
 
 
 async def _prepare(url: str) -> str:

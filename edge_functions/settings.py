@@ -22,7 +22,7 @@ def _setting(name: str, default: Any, about: str, low: float = 0, high: float = 
     meta = {"name": name, "about": about, "low": low, "high": high}
     if callable(default):
         return field(default_factory=default, metadata=meta)
-    return field(default=default, metadata=meta)
+    return field(default=default, metadata=meta, repr=name != "DATABASE_URL")  # which may hold a password
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
