@@ -19,6 +19,10 @@ POLL_MESSAGES = (1, 1, 2, 3, 5)
 """Seconds between polls for messages while nothing comes."""
 POLL_PENDING = 5
 POLL_JOINS = 3
+PING = 25
+"""Seconds between pings: a connection that died without a word is found out, and held open by what lies between."""
+PATIENCE = 10
+"""Seconds in which something must come back."""
 SOCKET_GRACE = 2
 """Seconds without a socket before polling begins."""
 
@@ -48,6 +52,8 @@ class Sync:
         self._clock = clock
         self._socket: Socket | None = None
         self._ready = asyncio.Event()
+        self._heard = 0
+        """Frames that came, of whatever kind."""
         self._lost = asyncio.Event()
         self._lost.set()
         self._catching_up: dict[str, asyncio.Task[None]] = {}
@@ -103,10 +109,24 @@ class Sync:
         socket = await self._transport.connect()
         try:
             await socket.send({"v": 1, "type": "hello", "token": token, "cursors": self._inbound.cursors()})
-            async for frame in socket.frames():
-                await self._frame(socket, frame)
+            await self._first(self._read(socket), self._keep_alive(socket))
         finally:
             await socket.close()
+
+    async def _read(self, socket: Socket) -> None:
+        async for frame in socket.frames():
+            self._heard += 1
+            await self._frame(socket, frame)
+
+    async def _keep_alive(self, socket: Socket) -> None:
+        """Raises `Unreachable` when nothing answers."""
+        while True:
+            await self._clock.sleep(PING)
+            heard = self._heard
+            await socket.send({"v": 1, "type": "ping"})
+            await self._clock.sleep(PATIENCE)
+            if self._heard == heard:
+                raise Unreachable("silent", "The connection to the service is dead.")
 
     async def _frame(self, socket: Socket, frame: dict[str, Any]) -> None:
         match frame:

@@ -152,6 +152,8 @@ class Group(Record):
     """The identity that made the group, as its data named it when this device came in."""
     invites_since: int = 0
     """Invites told in content of an earlier epoch are over: a commit ended them, or this device was not there."""
+    answer_at: int = 0
+    """When to hand over the invites to a newcomer that asked, if nobody else did; 0: nobody asked."""
 
     @property
     def key(self) -> bytes:

@@ -13,8 +13,8 @@ from coterie_wire import WireError, integer
 
 HANDOVER_WITHIN = 60_000
 """How long a newcomer waits for the live invites before asking, in milliseconds."""
-LEAVE_STEP = 3_000
-"""How long the next leaf waits for the one before it to remove somebody who left, in milliseconds."""
+TURN_STEP = 3_000
+"""How long the next leaf waits for the one before it to act for somebody (who left, or asked), in milliseconds."""
 MAX_INVITES = 100
 MAX_ENDED = 1000
 ID_SIZE = 16
@@ -121,17 +121,22 @@ def _ended(turn: Turn, group: Group) -> list[Invite]:
 
 def _leaving(turn: Turn, group: Group, sender: Member) -> Group:
     """Somebody asked to leave: the lowest leaf removes them at once, the others after it had its time."""
-    ranks = sorted(leaf.index for leaf in turn.backend.members(group.mls_id) if leaf.index != sender.index)
-    rank = ranks.index(turn.backend.own_leaf(group.mls_id).index)
     others = [leaver for leaver in group.leavers if leaver[0] != sender.identity]
-    due = turn.now + rank * LEAVE_STEP
+    due = turn.now + _rank(turn, group, sender) * TURN_STEP
     group = group.with_(leavers=[*others, [sender.identity, sender.index, sender.encryption_key, due]])
     turn.put(group)
     return group
 
 
+def _rank(turn: Turn, group: Group, other: Member) -> int:
+    """How many leaves stand before this device's when somebody has to do something for another."""
+    own = turn.backend.own_leaf(group.mls_id).index
+    return sum(leaf.index < own and leaf.index != other.index for leaf in turn.backend.members(group.mls_id))
+
+
 def hand_over(turn: Turn, group: Group) -> Group:
     """Tell newcomers the live invites, and what everybody is called."""
+    group = group.with_(answer_at=0)
     profiles = {one.identity: one.name for one in turn.rows(Profile, group_key(group.group_id))}
     chat = turn.get(Chat, group.key)
     body = {
@@ -151,21 +156,24 @@ def _handed_over(turn: Turn, group: Group, invites: list[Any], profiles: dict[An
     for identity, name in profiles.items():
         if identity in present:
             lines.learn_name(turn, group, identity, name, hearsay=True)
-    group = lines.need(turn, group.group_id).with_(handover_by=0)
+    group = lines.need(turn, group.group_id).with_(handover_by=0, answer_at=0)
     turn.put(group)
     return group
 
 
 def ask_if_due(turn: Turn, group: Group) -> Group:
-    """A newcomer that nobody told the live invites asks for them, once."""
-    if not group.handover_by or turn.now < group.handover_by or not group.can_send:
+    """A newcomer that nobody told the live invites asks for them, once; who was asked answers when it is their turn."""
+    if not group.can_send:
         return group
-    return outbox.send_control(turn, group.with_(handover_by=0), {"type": "ask"})
+    if group.handover_by and turn.now >= group.handover_by:
+        return outbox.send_control(turn, group.with_(handover_by=0), {"type": "ask"})
+    if group.answer_at and turn.now >= group.answer_at:
+        return hand_over(turn, group)
+    return group
 
 
 def _asked(turn: Turn, group: Group, sender: Member) -> Group:
-    """The lowest leaf other than the asker answers."""
-    lowest = min(leaf.index for leaf in turn.backend.members(group.mls_id) if leaf.index != sender.index)
-    if turn.backend.own_leaf(group.mls_id).index == lowest and group.can_send and not turn.backend.read_only:
-        return hand_over(turn, group)
+    """The lowest leaf answers at its next look, the others after it had its time."""
+    group = group.with_(answer_at=turn.now + _rank(turn, group, sender) * TURN_STEP)
+    turn.put(group)
     return group

@@ -121,6 +121,19 @@ async def test_catching_up_that_is_asked_for_meanwhile_happens_again(exchange: E
     assert len(bob.wire.posts("get_messages")) > calls + 3
 
 
+async def test_a_socket_that_died_without_a_word_is_found_out(exchange: Exchange) -> None:
+    group_id, (alice, bob) = await exchange.friends("Alice", "Bob")
+    await exchange.clock.advance(300)
+    assert bob.wire.connects == 1, "a socket that answers is kept"
+    socket = bob.wire.socket
+    assert socket
+    socket.mute = True
+    await alice.client.send_text(group_id=group_id, text="hi")
+    await exchange.clock.advance(36)
+    assert bob.wire.connects == 2
+    assert await bob.texts(group_id) == ["hi"]
+
+
 async def test_an_ill_formed_envelope_is_skipped(exchange: Exchange) -> None:
     group_id, (alice, bob) = await exchange.friends("Alice", "Bob")
     socket = bob.wire.socket

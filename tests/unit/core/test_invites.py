@@ -74,13 +74,15 @@ def test_a_newcomer_that_got_none_asks_after_a_minute_and_is_answered(office: Po
     assert carol.record(group_id).handover_by
     office.wait(59)
     assert alive(carol, link) is None
-    alice.online = True
-    office.wait(2)
+    office.wait(2)  # Carol asks; Alice, whose turn it would be, is away
+    assert alive(carol, link) is None
+    office.wait(3)
     assert alive(carol, link)
-    assert carol.record(group_id).handover_by == 0
-    asked = len(office.calls("send_message"))
+    assert (carol.record(group_id).handover_by, bob.record(group_id).answer_at) == (0, 0)
+    alice.online = True
+    told = len(office.calls("send_message"))
     office.wait(120)
-    assert len(office.calls("send_message")) == asked
+    assert len(office.calls("send_message")) == told, "answered twice"
 
 
 def test_revoking_ends_an_invite_everywhere(office: PostOffice) -> None:
