@@ -80,6 +80,11 @@ def install_supabase() -> None:
     install(SUPABASE_VENV, "supabase")
 
 
+def install_native_beside_supabase() -> None:
+    """The native wheel for the tests that run there."""
+    pip_install(SUPABASE_VENV, "--no-deps", "--no-index", "--force-reinstall", *ROOT.glob(NATIVE_WHEEL))
+
+
 PYTHON = Step("Python environment", make_venv, outputs=(".venv/bin/pip",))
 RUN_PACKAGES = Step(
     "Python packages",
@@ -110,6 +115,12 @@ NATIVE = Step(
     lambda: build_crate("wasm/build/native.sh", NATIVE_WHEEL),
     inputs=CRATE,
     outputs=(NATIVE_WHEEL,),
+)
+INSTALLED_BESIDE_SUPABASE = Step(
+    "MLS beside the Supabase client",
+    install_native_beside_supabase,
+    inputs=(NATIVE_WHEEL,),
+    outputs=("build/supabase-venv/lib/python*/site-packages/coterie_mls/__init__.py",),
 )
 HOOKS = Step(
     "MLS with test hooks",
@@ -161,6 +172,7 @@ GOALS = {
         SUPABASE,
         NATIVE,
         INSTALLED,
+        INSTALLED_BESIDE_SUPABASE,
         HOOKS,
         *BROWSER_WHEELS,
         PYODIDE_HOOKS,

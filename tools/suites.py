@@ -16,8 +16,8 @@ import machine
 from steps import ROOT
 
 VENV = ROOT / ".venv" / "bin"
-SUPABASE = ROOT / "build" / "supabase-venv" / "bin"
 PYTEST = f"{VENV}/python -m pytest -p no:cacheprovider"
+BESIDE_SUPABASE = f"{ROOT}/build/supabase-venv/bin/python -m pytest -p no:cacheprovider"
 SKIPPED = 77
 """The exit status by which a gate says that it could not be asked here (as automake's tests do)."""
 
@@ -57,11 +57,7 @@ SUITES = (
     Suite("contract", "contract", f"{PYTEST} tests/contract"),
     Suite("vectors", "vectors", f"{PYTEST} tests/vectors"),
     Suite("db", "db", f"{PYTEST} tests/db"),
-    Suite(
-        "supabase",
-        "supabase",
-        f"{SUPABASE}/python -m pytest -p no:cacheprovider tests/contract/test_transport.py",
-    ),
+    Suite("supabase", "supabase", f"{BESIDE_SUPABASE} tests/contract/test_transport.py tests/supabase"),
     Suite("pyodide", "pyodide", "node --test tests/pyodide/**/*.test.mjs"),
     Suite("pyodide-browser", "pyodide", f"{PYTEST} tests/pyodide"),
     Suite("web", "web", "node --test tests/web/**/*.test.mjs"),
@@ -78,7 +74,7 @@ def environment() -> dict[str, str]:
 
 def run(suite: Suite) -> Result:
     """Run one suite with its output shown."""
-    print(f"\n=== {suite.name}: {suite.command.replace(f'{VENV}/', '')}", flush=True)
+    print(f"\n=== {suite.name}: {suite.command.replace(f'{ROOT}/', '')}", flush=True)
     words = [word for given in suite.command.split() for word in expand(given)]
     try:
         done = subprocess.run(words, cwd=ROOT / suite.folder, env=environment(), check=False)
