@@ -4,10 +4,13 @@ Each flow is run once to count its steps, then again with a crash at each of the
 the save but before its effects.
 """
 
+import contextlib
 from collections.abc import Callable
+from uuid import UUID
 
 import pytest
 
+from tests.support import mallory
 from tests.support.device import Crash, Device
 from tests.support.friends import friends, same_state
 from tests.support.post_office import PostOffice
@@ -163,3 +166,31 @@ def test_a_crash_at_any_step_loses_and_doubles_nothing(
             assert not BAD & set(one.codes(group_id)), f"{context}: {one.codes(group_id)}"
             assert one.group(group_id)["can_send"], context
             assert one.rows["outbox"] == {} == one.rows["sent"], context
+
+
+def test_no_message_key_serves_twice_whatever_stops(office: PostOffice) -> None:
+    """A witness opens every ciphertext that was ever posted, each once."""
+    group_id, (alice, bob) = friends(office, "Alice", "Bob")
+    witness = mallory.twin(bob)
+    office.log.clear()
+    for number in range(24):
+        steps = len(alice.writes)
+        (alice.crash_before if number % 3 else alice.crash_after).add(steps + number % 2)
+        office.lost = {"send_message"} if number % 4 == 0 else set()
+        attempt(alice, lambda number=number: alice.send(group_id, f"{number}"))
+        with contextlib.suppress(Crash):
+            office.post(alice)
+        alice.crash()
+    office.lost = set()
+    alice.crash_before.clear()
+    alice.crash_after.clear()
+    office.pump()
+    posted = {body["mls_bytes"] for body in office.calls("send_message")}
+    for mls_hex in posted:
+        place = witness.record(group_id).cursor + 1
+        data = bytes.fromhex(mls_hex)
+        envelope = office.envelope(group_id, place, 1, "application", str(UUID(int=place)), alice, data)
+        witness.run(witness.engine.receive(envelope, office.now))
+    assert sorted(witness.texts(group_id), key=int) == [f"{number}" for number in range(24)]
+    assert witness.codes(group_id) == ["joined_self"]
+    assert bob.texts(group_id) == alice.texts(group_id) == [f"{number}" for number in range(24)]
