@@ -282,8 +282,10 @@ class Client:
     async def _call_once(self, function: str, body: dict[str, Any]) -> None:
         try:
             answer = await self.call(function, body)
-        except (Unreachable, Refused):
-            answer = Answer(503, {})
+        except StorageLost:
+            raise
+        except CoterieError:
+            answer = Answer(503, {})  # asked again when its cause is seen again
         await self._do(lambda engine, now: engine.answered(function, body, answer.status, answer.body, now))
 
     async def _keep_ticking(self) -> None:
@@ -296,7 +298,7 @@ class Client:
                 failing = False
             except StorageLost:
                 raise
-            except StorageError as error:
+            except CoterieError as error:
                 if not failing:
                     self.problem(error.code, error.sentence)
                 failing = True

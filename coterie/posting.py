@@ -11,7 +11,7 @@ from collections.abc import Coroutine
 from typing import Any, Protocol
 
 from coterie.core.group.outbox import RETRY
-from coterie.errors import Refused, RemoteError, StorageError, StorageLost, Unreachable
+from coterie.errors import CoterieError, Refused, StorageLost, Unreachable
 from coterie.ports import Answer, Clock
 
 RETRY_PAUSES = (0.5, 1, 2, 4, 8, 15)
@@ -69,7 +69,7 @@ class Posting:
         failures = 0
         try:
             while post := await self._outward.next_post(lane):
-                answer = await self._answer(post[1], post[2])
+                answer = await self._answer(post[1], post[2], quiet=failures > 0)
                 if await self._settled(post[0], answer, quiet=failures > 0):
                     failures = 0
                     tried.clear()
@@ -80,11 +80,14 @@ class Posting:
         finally:
             self._ended(lane, tried)  # at once: a wake that comes now must find no task
 
-    async def _answer(self, function: str, body: dict[str, Any]) -> Answer | None:
+    async def _answer(self, function: str, body: dict[str, Any], *, quiet: bool) -> Answer | None:
         """The answer, or None when there is none to be had now."""
         try:
             return await self._outward.call(function, body)
         except (Unreachable, Refused):
+            return None  # told by the connection's state, and by the client
+        except CoterieError as error:  # renewing the token failed: an odd answer, a save
+            self._trouble(error, quiet=quiet)
             return None
 
     async def _settled(self, key: bytes, answer: Answer | None, *, quiet: bool) -> bool:
@@ -93,13 +96,17 @@ class Posting:
             return False
         try:
             await self._outward.posted(key, answer)
-        except StorageLost:
-            raise
-        except (RemoteError, StorageError) as error:
-            if not quiet:
-                self._outward.problem(error.code, error.sentence)
+        except CoterieError as error:
+            self._trouble(error, quiet=quiet)
             return False
         return True
+
+    def _trouble(self, error: CoterieError, *, quiet: bool) -> None:
+        """What may pass is told once and tried again; a lost storage does not pass."""
+        if isinstance(error, StorageLost):
+            raise error
+        if not quiet:
+            self._outward.problem(error.code, error.sentence)
 
     async def _pause(self, failures: int, answer: Answer | None) -> None:
         asked = answer.body.get("retry_after") if answer else None

@@ -32,6 +32,8 @@ class Sessions:
         self._do = do
         self._device_name = name
         self._lock = asyncio.Lock()
+        self._unsaved: Session | None = None
+        """A session that the service gave and that could not be saved: the token before it is used up."""
 
     async def ensure(self) -> None:
         """Be signed in and registered. Raises `Unreachable`, `Refused`, `StateError` (`read_only`)."""
@@ -78,9 +80,16 @@ class Sessions:
         return session
 
     async def _sign_in(self, path: str, body: dict[str, Any]) -> None:
-        answer = await self._transport.request("POST", path, body, None)
-        session = session_from(_good(answer))
-        await self._do(lambda engine, now: engine.signed_in(session, now))
+        if self._unsaved is None:
+            answer = await self._transport.request("POST", path, body, None)
+            self._unsaved = session_from(_good(answer))
+        session = self._unsaved
+        try:
+            await self._do(lambda engine, now: engine.signed_in(session, now))
+        except StateError:  # of another user: nothing of it is kept
+            self._unsaved = None
+            raise
+        self._unsaved = None
 
     async def _register(self) -> None:
         body = self._engine().registration(self._device_name)

@@ -372,10 +372,10 @@ class Engine:
         }
 
     def join(self, link: invite.Link, name: str, now: int) -> tuple[Step, dict[str, Any]]:
-        """Ask to join, after `previewed`. Raises `LocalError`."""
+        """Ask to join, after `previewed`; asking again is the same request. Raises `LocalError`."""
         preview = self.previews.get(link.invite_id)
         if preview is None:
-            raise StateError("no_preview", "The invitation was not looked at yet.")
+            return Step(), self._join_again(link)
 
         def work(turn: Turn) -> dict[str, Any]:
             before = turn.get(Me, b"me")
@@ -386,6 +386,15 @@ class Engine:
             return view
 
         return self._turn(now, work)
+
+    def _join_again(self, link: invite.Link) -> dict[str, Any]:
+        """The join of a link that was not looked at in this run."""
+        known = self.known_link(link)
+        if known is None:
+            raise StateError("no_preview", "The invitation was not looked at yet.")
+        if known["kind"] == "member":
+            raise StateError("already_member", "You are in this group already.")
+        return next(view for view in self.snapshot("")["joins"] if view["join_id"] == known["join_id"])
 
     def cancel_join(self, join_id: str, now: int) -> Step:
         """Take a request back. Raises `StateError` (`no_join`)."""

@@ -367,6 +367,26 @@ async def test_a_refused_session_is_told_once_and_nothing_is_lost(exchange: Exch
         )
 
 
+@pytest.mark.parametrize("answer", ["junk", "another user", "full"])
+async def test_a_renewal_that_fails_oddly_stalls_nothing(exchange: Exchange, answer: str) -> None:
+    group_id, (alice, bob) = await exchange.friends("Alice", "Bob")
+    alice.wire.tokens.clear()
+    if answer == "full":
+        await alice.client.send_text(group_id=group_id, text="hi")
+        alice.store.error = FULL
+    else:
+        body = {} if answer == "junk" else (await bob.wire.request("POST", "/auth/v1/signup", {}, None)).body
+        alice.wire.answers["/auth/v1/token?grant_type=refresh_token"] = Answer(200, body)
+        await alice.client.send_text(group_id=group_id, text="hi")
+    await exchange.clock.advance(LIFE + 30)
+    assert await alice.states(group_id) == ["pending"]
+    assert 1 <= len(alice.problems()) <= 4
+    alice.wire.answers.clear()
+    alice.store.error = None
+    await exchange.clock.advance(40)
+    assert await alice.states(group_id) == ["sent"]
+
+
 async def test_signing_out_deletes_everything_and_one_can_begin_again(exchange: Exchange) -> None:
     group_id, (alice, _) = await exchange.friends("Alice", "Bob")
     alice.wire.held[SEND] = asyncio.Event()

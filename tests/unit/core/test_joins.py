@@ -91,6 +91,18 @@ def test_a_link_opened_twice_is_one_request(office: PostOffice) -> None:
     assert caught.value.code == "already_member"
 
 
+def test_a_link_that_waits_is_asked_again_after_a_restart(office: PostOffice) -> None:
+    group_id, alice, link = invited(office)
+    alice.online = False
+    bob = office.device("Bob")
+    join_id = bob.ask(link, "Bob")
+    bob.crash()
+    assert bob.op(bob.engine.join(Link.parse(link), "Bob", office.now))["join_id"] == join_id
+    with pytest.raises(StateError) as caught:
+        alice.engine.join(Link.parse(link), "Alice", office.now)
+    assert caught.value.code == "already_member"
+
+
 def test_a_join_needs_a_look_and_a_name(office: PostOffice) -> None:
     _, _, link = invited(office)
     bob = office.device("Bob")
