@@ -66,6 +66,7 @@ class Sessions:
 
     async def sign_out(self) -> None:
         """End the session at the service, if it can be reached and the session still holds."""
+        self._unsaved = None
         if self._engine().session is None:
             return
         try:
