@@ -11,6 +11,8 @@ from coterie_wire import WireError, from_hex, integer, uuid_text
 from edge_functions.errors import ServiceError, bad_request
 
 _MISSING: Any = object()
+_RAW = 16
+"""A label may be so many times too long before NFC, whose time grows with the square of the combining characters."""
 
 
 async def read_json(request: Request, limit: int) -> dict[str, Any]:
@@ -104,7 +106,7 @@ class Fields:
     def label(self, name: str, at_most: int) -> str:
         """A name for people: 1 to `at_most` characters in NFC, none of them a control or a bidi control."""
         value = self._take(name)
-        if isinstance(value, str):
+        if isinstance(value, str) and len(value) <= _RAW * at_most:
             value = unicodedata.normalize("NFC", value).strip()
             if 1 <= len(value) <= at_most and not any(
                 unicodedata.category(one) in {"Cc", "Cf", "Cs"} for one in value

@@ -20,6 +20,10 @@ SALT_SIZE = 16
 MAX_TEXT = 16_000
 """Characters in one line of text."""
 MAX_NAME = 64
+MAX_RAW_NAME = 16 * MAX_NAME
+"""Characters before NFC, whose time grows with the square of a row of combining characters."""
+MAX_INTEGER_KEY = 2**31 - 2
+"""Of a map. On 32 bits (Pyodide) larger integers can share one hash, and a message full of them would take minutes."""
 MARKDOWN = "text/markdown;variant=GFM"
 PLAIN = "text/plain;charset=utf-8"
 CONTROL = "application/vnd.coterie.control+cbor"
@@ -32,7 +36,8 @@ The epoch stands with it because the content, and so its id, stays the same when
 RENDER, SESSION = 1, 7  # dispositions
 NULL_PART, SINGLE_PART = 0, 1  # cardinalities
 
-_BYTES, _TEXT, _ARRAY, _MAP, _TAG = 2, 3, 4, 5, 6  # major types of CBOR
+_UNSIGNED, _NEGATIVE = 0, 1  # major types of CBOR
+_BYTES, _TEXT, _ARRAY, _MAP, _TAG = 2, 3, 4, 5, 6
 _LENGTHS = 24  # from here on, a number follows the first byte
 _DEPTH = 8  # deeper than anything that we or the draft nest
 
@@ -159,9 +164,23 @@ def _end(data: bytes, at: int, depth: int) -> int:
     if major in (_BYTES, _TEXT):
         return at + value
     if major in (_ARRAY, _MAP):
-        for _ in range(value * (major - _TEXT)):
+        for index in range(value * (major - _TEXT)):
+            if major == _MAP and index % 2 == 0:
+                _check_key(data, at)
             at = _end(data, at, depth + 1)
     return at
+
+
+def _check_key(data: bytes, at: int) -> None:
+    """Raise `ValueError` for a key that is neither text nor a small integer: others can be made to share one hash."""
+    major, value = data[at] >> 5, data[at] & 31
+    if major in (_UNSIGNED, _NEGATIVE):
+        if value >= _LENGTHS:
+            value = int.from_bytes(data[at + 1 : at + 1 + (1 << (value - _LENGTHS))], "big")
+        if value > MAX_INTEGER_KEY:
+            raise ValueError(value)
+    elif major != _TEXT:
+        raise ValueError(major)
 
 
 def _plain(value: Any) -> bool:
@@ -177,7 +196,7 @@ def clean_name(name: str) -> str:
 
     Raises `LocalError` (`bad_name`).
     """
-    tidy = " ".join(unicodedata.normalize("NFC", name).split())
+    tidy = " ".join(unicodedata.normalize("NFC", name).split()) if len(name) <= MAX_RAW_NAME else ""
     if not 1 <= len(tidy) <= MAX_NAME:
         raise LocalError("bad_name", f"A name has 1 to {MAX_NAME} characters.")
     if any(char in _BIDI_CONTROLS or unicodedata.category(char) in ("Cc", "Cs") for char in tidy):

@@ -3,6 +3,7 @@
 import contextlib
 import tracemalloc
 import unicodedata
+from typing import Literal
 
 import cbor2
 import pytest
@@ -169,6 +170,19 @@ json_like = st.recursive(
 )
 
 
+@pytest.mark.parametrize("key", [0, 23, 24, 2**31 - 2, -1, -(2**31) + 1, "text"])
+def test_a_key_of_a_map_is_text_or_a_small_integer(key: int | str) -> None:
+    assert content.load(cbor2.dumps({key: 1})) == {key: 1}
+
+
+@pytest.mark.parametrize("key", [2**31 - 1, 2**63, -(2**31), 4294967294.0, b"bytes", (1, 2), True, None])
+def test_keys_that_can_be_made_to_collide_are_refused(key: object) -> None:
+    with pytest.raises(ContentError):
+        content.load(cbor2.dumps({key: 1}))
+    with pytest.raises(ContentError):
+        content.load(cbor2.dumps([{"deeper": {key: 1}}]))
+
+
 @given(json_like)
 def test_plain_values_load_as_they_were_dumped(value: object) -> None:
     data = cbor2.dumps(value)
@@ -223,6 +237,29 @@ def test_a_name_that_misleads_is_refused(name: str) -> None:
         content.clean_name(name)
     assert caught.value.code == "bad_name"
     assert content.received_name(name) is None
+
+
+def test_a_name_far_too_long_is_refused_before_it_is_normalised(monkeypatch: pytest.MonkeyPatch) -> None:
+    normalised: list[int] = []
+    monkeypatch.setattr(content, "unicodedata", _Recording(normalised))
+    assert content.received_name("a" + "\u0301" * content.MAX_RAW_NAME) is None
+    assert normalised == []
+    assert content.received_name("Ada" + " " * (content.MAX_RAW_NAME - 3)) == "Ada"
+    assert normalised == [content.MAX_RAW_NAME]
+
+
+class _Recording:
+    """`unicodedata`, which tells how long the texts were that it normalised."""
+
+    category = staticmethod(unicodedata.category)
+
+    def __init__(self, lengths: list[int]) -> None:
+        self._lengths = lengths
+
+    def normalize(self, form: Literal["NFC"], text: str) -> str:
+        """As unicodedata.normalize."""
+        self._lengths.append(len(text))
+        return unicodedata.normalize(form, text)
 
 
 @pytest.mark.parametrize("name", [None, 7, b"Ada", ["Ada"], {"name": "Ada"}])
