@@ -216,12 +216,14 @@ def test_a_join_that_is_through_shown_again_replaces_nobody(office: PostOffice) 
     group_id, (alice, bob), carol, _, join_id = waiting(office, "Alice", "Bob")
     office.pump()
     old = {table: dict(rows) for table, rows in alice.rows.items()}
+    claims = len(office.calls("invite_claim"))
     office.joins[join_id]["status"] = "waiting"  # the service shows it again
     for person in (alice, bob, carol):
         person.crash()
     office.pump()
     office.wait(20)
     assert office.rooms[group_id].epoch == 2
+    assert len(office.calls("invite_claim")) == claims
     assert alice.rows["groups"] == old["groups"]
     assert not {"bad_join", "removed"} & set(alice.codes(group_id))
 

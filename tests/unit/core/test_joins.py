@@ -442,12 +442,13 @@ def test_a_place_that_lies_before_the_history_does_not_overwrite_it(office: Post
     alice.remove(group_id, bob)
     office.pump()
     lines = [(line["key"], line["text"]) for line in bob.lines(group_id)]
+    place_of_one = next(int(key[:16], 16) for key, text in lines if text == "one")
     link = alice.invite(group_id)
     office.pump()
     join_id = bob.ask(link, "Bob")
     office.post(bob)
     office.pump(alice)
-    bob.run(bob.engine.polled(office.poll(join_id) | {"from_seq": 3}, office.now))
+    bob.run(bob.engine.polled(office.poll(join_id) | {"from_seq": place_of_one + 1}, office.now))
     assert [(line["key"], line["text"]) for line in bob.lines(group_id)][: len(lines)] == lines
     office.pump()
     alice.send(group_id, "three")
