@@ -10,6 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Router
 from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from edge_functions.auth import Claims, bearer
 from edge_functions.body import Fields, read_json
@@ -66,6 +67,9 @@ class Function:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await Router(lifespan=_alone)(scope, receive, send)
+            return
+        if scope["type"] == "websocket":
+            await WebSocket(scope, receive, send).close(1008)
             return
         request = Request(scope, receive)
         response = await guarded(self._answer, request)

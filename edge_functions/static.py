@@ -9,6 +9,7 @@ from pathlib import Path
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 _TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -33,6 +34,8 @@ _HASHED = re.compile(r"[.-][0-9a-f]{10,64}\.")
 """A name with a digest in it never changes its content."""
 
 _ENCODINGS = (("br", ".br"), ("gzip", ".gz"))
+_LONGEST = 200
+"""Bytes of a path below a folder; a system refuses to look for a name of more than 255."""
 _REVALIDATE = "no-cache"
 _FOR_EVER = "public, max-age=31536000, immutable"
 
@@ -53,6 +56,9 @@ class Site:
         self._files: dict[Path, _File] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await WebSocket(scope, receive, send).close(1008)
+            return
         await self._answer(Request(scope, receive))(scope, receive, send)
 
     def _answer(self, request: Request) -> Response:
@@ -72,7 +78,12 @@ class Site:
     def _find(self, name: str) -> Path | None:
         """The file of that name, never outside a folder, never hidden."""
         parts = name.split("/")
-        if "\0" in name or "\\" in name or any(part in ("", "..") or part.startswith(".") for part in parts):
+        if (
+            len(name.encode(errors="replace")) > _LONGEST
+            or "\0" in name
+            or "\\" in name
+            or any(part in ("", "..") or part.startswith(".") for part in parts)
+        ):
             return None
         for folder in self._folders:
             path = folder.joinpath(*parts)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import httpx
 import pytest
+import websockets
 
 from edge_functions.app import FUNCTIONS
 from edge_functions.errors import SENTENCES
@@ -66,12 +67,22 @@ async def test_content_types(site: Service, path: str, content_type: str) -> Non
     [
         "/nowhere", "/../secret.txt", "/..%2fsecret.txt", "/%2e%2e/secret.txt", "/.hidden", "/link", "//etc/passwd",
         "/wheels/../../secret.txt", "/wheels", "/a\\..\\b", "/app.js%00.html", "/index.html/",
+        f"/{'a' * 300}", f"/{'a' * 5000}", f"/{'%F0%9F%99%82' * 70}",
     ],
 )  # fmt: skip
 async def test_nothing_but_the_files(site: Service, path: str) -> None:
     answer = await get(site, path)
     assert answer.status_code == 404
     assert "outside" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/app.js", "/health", "/functions/v1/nothing", "/functions/v1/groups_list"]
+)
+async def test_a_websocket_to_what_is_none_is_refused(site: Service, path: str) -> None:
+    with pytest.raises(websockets.InvalidStatus) as refused:
+        await websockets.connect(site.url.replace("http", "ws", 1) + path)
+    assert refused.value.response.status_code == 403
 
 
 async def test_caching(site: Service) -> None:
