@@ -104,9 +104,10 @@ class Connection:
         while True:
             match await self._receive():
                 case {"type": "ack", "group_id": group, "seq": seq}:
-                    key = _checked(uuid_text, group)
-                    self._acks[key] = max(self._acks.get(key, 0), _checked(integer, seq))
-                    self._acked.set()
+                    key, saved = _checked(uuid_text, group), _checked(integer, seq)
+                    if key in socket.positions:
+                        self._acks[key] = max(self._acks.get(key, 0), saved)
+                        self._acked.set()
                 case {"type": "token", "token": str(token)}:
                     self._renew(await self._verifier.verify(token))
                 case {"type": "ping"}:

@@ -21,6 +21,8 @@ from edge_functions.sockets import Position, Socket, envelope_frame, frame
 
 _CHECK_SECONDS = 15
 _PAGE = 200
+_PENDING_AT_ONCE = 10
+"""More joins than this are told by the socket's own worker."""
 _log = logging.getLogger("edge_functions")
 
 
@@ -113,6 +115,7 @@ class Hub:
         for group in socket.positions.keys() - {one["group_id"] for one in state["groups"]}:
             self._drop(socket, group)
         for join in state["pending"]:
+            await socket.outbox.room()
             socket.tell_once(join, frame("join_waiting", join=join))
         for join in state["joins"]:
             socket.tell_once(join, frame("welcome", **join))
@@ -305,6 +308,9 @@ class Hub:
             self._drop(socket, group)  # added anew: delivery begins again with group_join
         else:
             self._place(socket, group, from_seq, until_seq)
+            if until_seq is None and len(pending) > _PENDING_AT_ONCE:
+                socket.work.put_nowait(None)  # its own worker goes at the reader's pace
+                return
             for join in pending if until_seq is None else ():
                 socket.tell_once(join, frame("join_waiting", join=join))
 

@@ -1,5 +1,6 @@
 """Where token keys come from: the database (embedded identity) or Supabase Auth's JWKS. Algorithm pinned by key."""
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -87,15 +88,16 @@ class SupabaseKeys:
         self._keys: dict[str, VerifyingKey] = {}
         self._fetched = -1e9
         self._tried = -1e9
+        self._lock = asyncio.Lock()
 
     async def find(self, kid: str) -> VerifyingKey | None:
         """The public key of that id. Raises `ServiceError` (503) when it is unknown and cannot be fetched."""
-        now = time.monotonic()
-        if (kid not in self._keys or now - self._fetched > self._cache_seconds) and (
-            now - self._tried > self._cooldown_seconds
-        ):
-            self._tried = now
-            await self._fetch()
+        async with self._lock:  # who comes while it is being fetched waits for it
+            now = time.monotonic()
+            stale = kid not in self._keys or now - self._fetched > self._cache_seconds
+            if stale and now - self._tried > self._cooldown_seconds:
+                self._tried = now
+                await self._fetch()
         return self._keys.get(kid)
 
     async def _fetch(self) -> None:

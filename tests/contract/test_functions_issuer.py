@@ -1,0 +1,157 @@
+"""With SUPABASE_URL set: tokens of that project's Auth are trusted, by its published keys and by nothing else."""
+
+import asyncio
+import json
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from jwt.algorithms import ECAlgorithm, HMACAlgorithm, RSAAlgorithm
+
+from tests.support.caller import Device
+from tests.support.server import Service
+
+PATH = "/auth/v1/.well-known/jwks.json"
+
+
+class Issuer:
+    """Publishes keys, as Supabase Auth does, and signs tokens."""
+
+    def __init__(self) -> None:
+        self.curve = ec.generate_private_key(ec.SECP256R1())
+        self.rsa = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self.secret = b"s" * 32
+        self.status = 200
+        self.fetched = 0
+        self.keys = [
+            {**ECAlgorithm.to_jwk(self.curve.public_key(), as_dict=True), "kid": "curve"},
+            {**RSAAlgorithm.to_jwk(self.rsa.public_key(), as_dict=True), "kid": "rsa"},
+            {**HMACAlgorithm.to_jwk(self.secret, as_dict=True), "kid": "secret", "alg": "HS256"},
+        ]
+        issuer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                issuer.fetched += 1
+                self.send_response(issuer.status if self.path == PATH else 404)
+                self.end_headers()
+                self.wfile.write(json.dumps({"keys": issuer.keys}).encode())
+
+            def log_message(self, *_arguments: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+    def token(self, kid: str = "curve", key: Any = None, algorithm: str = "ES256", **changes: Any) -> str:
+        """A token that holds, but for the changes."""
+        claims = {
+            "iss": f"{self.url}/auth/v1",
+            "sub": str(uuid.uuid4()),
+            "aud": "authenticated",
+            "exp": int(time.time()) + 600,
+            "role": "authenticated",
+            "session_id": str(uuid.uuid4()),
+            **changes,
+        }
+        claims = {name: value for name, value in claims.items() if value is not None}
+        return jwt.encode(claims, key or self.curve, algorithm, headers={"kid": kid})
+
+
+@pytest.fixture(scope="module")
+def issuer() -> Iterator[Issuer]:
+    """A running issuer."""
+    one = Issuer()
+    thread = threading.Thread(target=one.server.serve_forever)
+    thread.start()
+    yield one
+    one.server.shutdown()
+    one.server.server_close()
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def trusting(make_service: Callable[..., Service], issuer: Issuer) -> Service:
+    """A service that trusts the issuer."""
+    return make_service(SUPABASE_URL=issuer.url, COTERIE_JWKS_COOLDOWN_SECONDS="0")
+
+
+def holder(service: Service, token: str) -> Device:
+    """Somebody with a token."""
+    claims = jwt.decode(token, options={"verify_signature": False})
+    device = Device(service.url)
+    device.session = {"access_token": token, "user": {"id": claims.get("sub")}}
+    return device
+
+
+async def test_its_tokens_are_good_for_everything(trusting: Service, issuer: Issuer) -> None:
+    for token in (issuer.token(), issuer.token("rsa", issuer.rsa, "RS256")):
+        device = holder(trusting, token)
+        (await device.register()).ok()
+        group = await device.create_group()
+        (await device.send(group)).ok()
+
+
+async def test_no_other_token_is(trusting: Service, issuer: Issuer) -> None:
+    bad = [
+        issuer.token("secret", issuer.secret, "HS256"),  # a symmetric key that stands in public
+        issuer.token("curve", issuer.rsa, "RS256"),  # another algorithm than the key's
+        issuer.token("rsa"),
+        issuer.token("unknown"),
+        issuer.token(key=ec.generate_private_key(ec.SECP256R1())),
+        issuer.token(iss="http://elsewhere.example/auth/v1"),
+        issuer.token(iss=None),
+        issuer.token(aud="anon"),
+        issuer.token(aud=None),
+        issuer.token(role="anon"),
+        issuer.token(role="service_role"),
+        issuer.token(role=None),
+        issuer.token(exp=int(time.time()) - 1),
+        issuer.token(exp=None),
+        issuer.token(sub=None),
+        issuer.token(sub=""),
+        issuer.token(sub="a#b"),
+        issuer.token(sub="x" * 201),
+        issuer.token(session_id=None),
+        issuer.token(session_id=""),
+        issuer.token(nbf=int(time.time()) + 500),
+    ]
+    for token in bad:
+        (await holder(trusting, token).call("groups_list")).refused(401, "no_session")
+
+
+async def test_a_new_key_is_found_and_an_issuer_that_is_away_is_said(
+    make_service: Callable[..., Service], issuer: Issuer
+) -> None:
+    service = make_service(SUPABASE_URL=issuer.url, COTERIE_JWKS_COOLDOWN_SECONDS="0")
+    issuer.status = 503
+    (await holder(service, issuer.token()).call("groups_list")).refused(503, "unavailable")
+    issuer.status = 200
+    (await holder(service, issuer.token()).call("groups_list")).refused(403, "device_not_registered")
+    later = ec.generate_private_key(ec.SECP256R1())
+    issuer.keys.append({**ECAlgorithm.to_jwk(later.public_key(), as_dict=True), "kid": "later"})
+    token = issuer.token("later", later)
+    (await holder(service, token).call("groups_list")).refused(403, "device_not_registered")
+    issuer.status = 503  # known keys go on working
+    (await holder(service, issuer.token()).call("groups_list")).refused(403, "device_not_registered")
+    issuer.status = 200
+
+
+async def test_unknown_keys_do_not_make_it_ask_again_and_again(
+    make_service: Callable[..., Service], issuer: Issuer
+) -> None:
+    service = make_service(SUPABASE_URL=issuer.url, COTERIE_JWKS_COOLDOWN_SECONDS="600")
+    before = issuer.fetched
+    await asyncio.gather(*(holder(service, issuer.token("nobody")).call("groups_list") for _ in range(10)))
+    assert issuer.fetched == before + 1
+
+
+async def test_the_own_identity_is_closed(trusting: Service) -> None:
+    answer = await Device(trusting.url).http.post("/auth/v1/signup", json={})
+    assert (answer.status_code, answer.json()["error_code"]) == (404, "not_found")
