@@ -27,6 +27,7 @@ export async function kept(url, build) {
     const found = await (await caches.open(CACHE)).match(url);
     return found ? expand(await found.arrayBuffer(), build) : null;
   } catch {
+    await forget(); // or it would stand in the way of a good one for ever
     return null;
   }
 }

@@ -13,7 +13,10 @@ from coterie.core.mls import Member
 from coterie.core.records import Group, Invite, group_key
 from coterie.core.state import Turn
 from coterie.errors import InviteError
-from coterie_wire import WireError, from_hex, is_uuid, uuid_bytes, uuid_text
+from coterie_wire import WireError, from_hex, is_uuid, uuid_text
+
+TOLD_EVERY = 3_600_000
+"""Milliseconds."""
 
 
 class Completing:
@@ -66,7 +69,7 @@ class Completing:
             newcomer = verify(turn, raw)
         except InviteError:
             self.rejected[join_id] = digest
-            _tell(turn, str(raw["group_id"]), join_id)
+            _tell(turn, str(raw["group_id"]))
             return
         if newcomer:
             self.claiming[join_id] = newcomer
@@ -92,10 +95,11 @@ def _digest(raw: dict[str, Any]) -> bytes:
     return hashlib.sha256(shown.encode(errors="replace")).digest()
 
 
-def _tell(turn: Turn, group_id: str, join_id: str) -> None:
-    """A line about a join that was refused, once, however often it is shown and by whatever restarts."""
+def _tell(turn: Turn, group_id: str) -> None:
+    """A line about joins that were refused: one in an hour, or the service could fill the history with them."""
     group = turn.get(Group, group_key(group_id))
-    if group and lines.first_time(turn, group, "bad_join", uuid_bytes(join_id), group.cursor):
+    hour = (turn.now // TOLD_EVERY).to_bytes(8, "big")
+    if group and lines.first_time(turn, group, "bad_join", hour, group.cursor):
         lines.save(turn, lines.notice(turn, group, "bad_join"))
 
 

@@ -192,6 +192,8 @@ def _welcome(turn: Turn, join: Join, answer: dict[str, Any]) -> None:
         from_seq = integer(answer.get("from_seq"), name="from_seq", at_least=1)
     except WireError:
         raise InviteError("bad_welcome", NOT_OURS) from None
+    if answer.get("group_id") != join.group_id:
+        raise InviteError("other_group", NOT_OURS)
     keys = invite.Keys.derive(turn.mls, join.invite_id, join.secret)
     if not invite.same(tag, invite.welcome_tag(keys.welcome, join.join_id, join.key_package, welcome)):
         raise InviteError("bad_welcome", NOT_OURS)

@@ -86,12 +86,14 @@ class Terminal:
             stdout=subprocess.PIPE,
             text=True,
         )
-        threading.Thread(target=self._read, daemon=True).start()
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
 
     def _read(self) -> None:
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.events.put(json.loads(line))
+        with self.process.stdout as output:
+            for line in output:
+                self.events.put(json.loads(line))
 
     def until(self, **fields: object) -> dict[str, object]:
         """The next event that has these fields."""
@@ -114,7 +116,9 @@ class Terminal:
     def close(self) -> int:
         assert self.process.stdin is not None
         self.process.stdin.close()
-        return self.process.wait(30)
+        status = self.process.wait(30)
+        self.reader.join()
+        return status
 
 
 def test_a_browser_and_a_terminal_talk(meet: Meet, tmp_path: Path) -> None:

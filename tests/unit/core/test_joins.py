@@ -33,6 +33,7 @@ def welcome_for(device: Device, link: str, join_id: str, welcome: bytes) -> dict
     return {
         "join_id": join_id,
         "status": "welcomed",
+        "group_id": device.office.joins[join_id]["group_id"],
         "welcome_hex": welcome.hex(),
         "welcome_tag": tag.hex(),
         "from_seq": 2,
