@@ -539,7 +539,8 @@ begin
   v_me := coterie.enter_device();
   return (
     select json_build_object('groups', coalesce(json_agg(json_build_object(
-        'group_id', m.group_id, 'epoch', s.epoch, 'last_seq', coalesce(m.until_seq, s.last_seq),
+        'group_id', m.group_id, 'epoch', case when m.until_seq is null then s.epoch end,
+        'last_seq', coalesce(m.until_seq, s.last_seq),
         'from_seq', m.from_seq, 'until_seq', m.until_seq, 'acked_seq', m.acked_seq,
         'counter', case when m.counter_epoch = s.epoch then m.counter else 0 end,
         'joined', m.joined_at is not null,
@@ -731,6 +732,11 @@ returns void language plpgsql set search_path = '' as $$
 declare
   v_count integer;
 begin
+  -- A Welcome for somebody who is a member would move their window behind this commit: they would never see it.
+  if exists (select from coterie.group_members
+    where group_id = p_group and device_id = any (p_welcomed) and until_seq is null) then
+    perform coterie.fail(422, 'wrong_roster');
+  end if;
   update coterie.group_members
   set until_seq = coalesce(until_seq, p_seq), left_at = coalesce(left_at, now())
   where group_id = p_group and device_id = any (p_removed);
@@ -982,6 +988,9 @@ begin
   select join_id into v_open from coterie.joins
   where invite_id = p_invite and device_id = v_me and status in ('waiting', 'approval', 'claimed');
   if found then perform coterie.fail(409, 'join_open', json_build_object('join_id', v_open)); end if;
+  if (select count(*) from coterie.joins where invite_id = p_invite and device_id = v_me) >= 10 then
+    perform coterie.fail(429, 'too_many', json_build_object('retry_after', 3600)); -- asked and taken back, again and again
+  end if;
   if coterie.count_waiting(p_invite) >= 100 then
     perform coterie.fail(429, 'too_many', json_build_object('retry_after', 60));
   end if;
