@@ -57,7 +57,7 @@ SUITES = (
     Suite("contract", "contract", f"{PYTEST} tests/contract"),
     Suite("vectors", "vectors", f"{PYTEST} tests/vectors"),
     Suite("db", "db", f"{PYTEST} tests/db"),
-    Suite("supabase", "supabase", f"{BESIDE_SUPABASE} tests/contract/test_transport.py tests/supabase"),
+    Suite("supabase", "supabase", f"{BESIDE_SUPABASE} tests/contract/test_transport.py"),
     Suite("pyodide", "pyodide", "node --test tests/pyodide/**/*.test.mjs"),
     Suite("pyodide-browser", "pyodide", f"{PYTEST} tests/pyodide"),
     Suite("web", "web", "node --test tests/web/**/*.test.mjs"),
