@@ -70,9 +70,24 @@ class FaultyStore(MemoryStore):
     def __init__(self, rows: Mapping[Any, bytes] | None = None) -> None:
         super().__init__(rows)
         self.error: StorageError | None = None
-        self.held: asyncio.Event | None = None
-        """While it is there, commits wait for it."""
         self.commits = 0
+        self._holds: list[asyncio.Event] = []
+        self._held: asyncio.Event | None = None
+
+    @property
+    def held(self) -> asyncio.Event | None:
+        """While it is there, commits wait for it."""
+        return self._held
+
+    @held.setter
+    def held(self, event: asyncio.Event | None) -> None:
+        self._held = event
+        self._holds += [event] if event else []
+
+    def release(self) -> None:
+        """Whatever is held goes on, so that a test that failed can end."""
+        for event in self._holds:
+            event.set()
 
     async def commit(self, changes: Changes) -> None:
         self.commits += 1
@@ -339,6 +354,7 @@ class Exchange:
 
     async def close(self) -> None:
         for person in self.people:
+            person.store.release()
             await person.client.close()
 
     def envelope(self, group_id: str, seq: int) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The members' side of a join: who lets whom in, and which key packages are refused."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -252,6 +253,39 @@ def test_two_requests_of_one_device_let_it_in_once_and_hold_up_nobody(office: Po
     assert same_state(group_id, alice, dan)
 
 
+class Picky:
+    """The binding, refusing one key package in a commit that passed all checks before."""
+
+    def __init__(self, backend: Any, refused: bytes) -> None:
+        self.backend = backend
+        self.refused = refused
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.backend, name)
+
+    def commit(self, group_id: bytes, *, add: Sequence[bytes] = (), **rest: Any) -> Any:
+        if self.refused in add:
+            raise coterie_mls.Unacceptable("not this one")
+        return self.backend.commit(group_id, add=add, **rest)
+
+
+def test_a_newcomer_that_does_not_fit_holds_up_neither_others_nor_a_removal(office: PostOffice) -> None:
+    group_id, (alice, bob), carol, link, join_id = waiting(office, "Alice", "Bob")
+    dan = office.device("Dan")
+    dan.ask(link, "Dan")
+    office.post(dan)
+    bob.online = False
+    alice.engine.backend = Picky(alice.engine.backend, bytes.fromhex(office.joins[join_id]["kp_hex"]))
+    office.pump()
+    assert same_state(group_id, alice, dan)
+    office.wait(5)  # looked at again, and again it does not fit
+    assert carol.joins()[0]["state"] == "waiting"
+    alice.remove(group_id, bob)
+    office.pump()
+    assert alice.names(group_id) == ["Alice", "Dan"]
+    assert alice.problems() == []
+
+
 # -- claims --
 
 
@@ -270,16 +304,19 @@ def test_a_claim_of_another_is_respected_and_taken_over_when_it_lapses(office: P
 
 
 def test_another_join_that_is_told_does_not_make_a_claimed_one_forgotten(office: PostOffice) -> None:
-    group_id, (alice, bob), carol, link, join_id = waiting(office, "Alice", "Bob")
+    group_id, (alice, bob), carol, _, join_id = waiting(office, "Alice", "Bob")
     office._do_invite_claim(bob, {"join_id": join_id})
     bob.online = False
     office.pump()
-    dan = office.device("Dan")
-    dan.ask(link, "Dan")
-    office.pump()
-    assert dan.joins() == []
+    assert alice.engine.completing.elsewhere == {join_id}
+    other = office.joins[join_id] | {
+        "join_id": "11111111-1111-4111-8111-111111111111",
+        "invite_id": "00" * 16,
+    }
+    alice.run(alice.engine.joins_waiting([other], office.now))
     office.wait(11)
     assert carol.joins() == []
+    assert same_state(group_id, alice, carol)
 
 
 def test_a_claim_that_got_no_answer_is_asked_again(office: PostOffice) -> None:

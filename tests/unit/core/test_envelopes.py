@@ -3,10 +3,13 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+import coterie_mls
 from coterie.core.effects import Acknowledge, CatchUp
+from coterie.core.engine import Engine
 from coterie.errors import StorageError
 from coterie_wire import Envelope
 from tests.support import mallory
@@ -214,25 +217,49 @@ def test_an_envelope_of_an_unknown_group_changes_nothing(office: PostOffice) -> 
     assert (step.changes, step.effects) == ({}, ())
 
 
-def _read(device: Device, envelope: Envelope) -> None:
-    """The binding may notice as soon as it is loaded."""
-    device.crash()
-    device.engine.receive(envelope, device.now)
+class Damaged:
+    """The binding over a state whose rows do not read back."""
+
+    def __init__(self, backend: Any) -> None:
+        self.backend = backend
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.backend, name)
+
+    def process(self, group_id: bytes, message: bytes) -> Any:
+        raise coterie_mls.Corrupt("a row")
 
 
 def test_own_keys_that_do_not_read_stop_everything_and_use_up_nothing(office: PostOffice) -> None:
     group_id, (alice, bob) = friends(office, "Alice", "Bob")
     envelope = next_envelope(office, group_id, alice, "hi")
-    intact = dict(bob.rows["mls"])
-    cut = {key: value[:-1] for key, value in intact.items() if len(value) > 500}
-    bob.rows["mls"] = intact | cut
-    with pytest.raises((StorageError, bob.engine.mls.MlsError)) as caught:
-        _read(bob, envelope)
-    assert "corrupt" in str(getattr(caught.value, "code", ""))
-    bob.rows["mls"] = intact
+    rows = {table: dict(held) for table, held in bob.rows.items()}
+    bob.engine.backend = Damaged(bob.engine.backend)
+    with pytest.raises(StorageError) as caught:
+        bob.engine.receive(envelope, office.now)
+    assert caught.value.code == "corrupt_row"
+    assert bob.rows == rows
     bob.crash()
     bob.run(bob.engine.receive(envelope, office.now))
     assert bob.texts(group_id) == ["hi"]
+
+
+def test_damaged_keys_are_noticed_before_anything_is_sent(office: PostOffice) -> None:
+    group_id, (_, bob) = friends(office, "Alice", "Bob")
+    used = {key for (table, key) in bob.writes[-1].changes if table == "mls"}
+    bob.send(group_id, "hi")
+    used |= {key for (table, key) in bob.writes[-1].changes if table == "mls"}
+    assert used
+    for key in used & set(bob.rows["mls"]):
+        damaged = bob.rows["mls"] | {key: bob.rows["mls"][key][:-1]}
+        with pytest.raises((StorageError, coterie_mls.MlsError)) as caught:
+            _send_on(bob, group_id, damaged)
+        assert "corrupt" in str(getattr(caught.value, "code", ""))
+
+
+def _send_on(device: Device, group_id: str, keys: dict[bytes, bytes]) -> None:
+    """The binding may notice as soon as it is loaded, or when it needs the row."""
+    Engine.load(coterie_mls, device.rows | {"mls": keys}).send_text(group_id, "x", device.now)
 
 
 def test_a_hundred_lines_of_each_arrive_complete_and_in_one_order(office: PostOffice) -> None:

@@ -24,9 +24,17 @@ def listed(device: Device, group_id: str) -> list[dict[str, object]]:
 def test_an_invite_is_told_to_the_members_without_its_secret(office: PostOffice) -> None:
     group_id, (alice, bob) = friends(office, "Alice", "Bob")
     link = alice.invite(group_id)
-    office.pump()
     secret = Link.parse(link).secret
+    said = [row for row in alice.outbox() if row.kind == "message"]
+    assert len(said) == 1
+    assert secret not in said[0].content
+    office.pump()
     assert alive(bob, link)
+    carol = office.device("Carol")
+    carol.ask(link, "Carol")
+    office.post(carol)
+    until_posting(office, alice, "message")
+    assert all(secret not in row.content for row in alice.outbox())  # nor in the handover
     assert secret not in b"".join(b"".join(rows.values()) for rows in bob.rows.values())
     assert link in [invite["link"] for invite in listed(alice, group_id)]
     assert [invite["link"] for invite in listed(bob, group_id)] == [None, None]
