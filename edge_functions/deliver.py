@@ -18,6 +18,8 @@ from edge_functions.settings import Settings
 from edge_functions.sockets import Outbox, Socket, frame
 
 _MAX_GROUPS = 10_000
+_ACKS = 500
+"""Groups whose acks wait to be written; those beyond are dropped, an ack is only a hint."""
 _GOODBYE_SECONDS = 2
 _log = logging.getLogger("edge_functions")
 
@@ -105,7 +107,7 @@ class Connection:
             match await self._receive():
                 case {"type": "ack", "group_id": group, "seq": seq}:
                     key, saved = _checked(uuid_text, group), _checked(integer, seq)
-                    if key in socket.positions:
+                    if key in self._acks or len(self._acks) < _ACKS:
                         self._acks[key] = max(self._acks.get(key, 0), saved)
                         self._acked.set()
                 case {"type": "token", "token": str(token)}:
