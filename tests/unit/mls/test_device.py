@@ -154,7 +154,9 @@ def test_the_public_names() -> None:
 
 def test_every_error_has_a_code_of_its_own() -> None:
     errors = [
-        cls for cls in vars(coterie_mls).values() if isinstance(cls, type) and issubclass(cls, coterie_mls.MlsError)
+        cls
+        for cls in vars(coterie_mls).values()
+        if isinstance(cls, type) and issubclass(cls, coterie_mls.MlsError)
     ]
     assert len({error.code for error in errors}) == len(errors) == 11
     assert all(issubclass(error, coterie_mls.MlsError) for error in errors)
