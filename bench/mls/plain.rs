@@ -11,6 +11,7 @@ use openmls_basic_credential::SignatureKeyPair;
 use openmls_rust_crypto::OpenMlsRustCrypto;
 
 const SUITE: Ciphersuite = Ciphersuite::MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519;
+const JOINS: usize = 15;
 const CERTIFICATE: u16 = 0xff12;
 const GROUP_DATA: u16 = 0xff11;
 
@@ -170,13 +171,21 @@ fn main() {
     };
     let (alice, bob) = (Device::new("alice#1"), Device::new("bob#1"));
     let (package, packages) = median(51, |_| bob.key_package());
-    let mut group = alice.create();
-    let others = (2..members).map(|number| Device::new(&format!("member{number}#1")).key_package());
-    let everybody = [packages[0].clone()].into_iter().chain(others).collect();
-    let (_, welcome) = alice.add(&mut group, everybody);
-    group.merge_pending_commit(&alice.provider).unwrap();
-    let (join, mut joined) = median(1, |_| bob.join(&welcome));
-    let mut theirs = joined.remove(0);
+    let others: Vec<_> = (2..members)
+        .map(|number| Device::new(&format!("member{number}#1")).key_package())
+        .collect();
+    let mut found = |package: &KeyPackage| {
+        let mut group = alice.create();
+        let everybody = [package].into_iter().chain(&others).cloned().collect();
+        let (_, welcome) = alice.add(&mut group, everybody);
+        group.merge_pending_commit(&alice.provider).unwrap();
+        (group, welcome)
+    };
+    let joins = if members > 2 { 3 } else { JOINS };
+    let mut offers: Vec<_> = packages[..joins].iter().map(&mut found).collect();
+    let (join, mut joined) = median(joins, |number| bob.join(&offers[number].1));
+    let mut theirs = joined.remove(joins - 1);
+    let (mut group, _) = offers.remove(joins - 1);
 
     let text = vec![7; size];
     let (encrypt, sent) = median(messages, |_| {

@@ -11,6 +11,8 @@ from typing import Any
 
 from coterie_mls import Backend
 
+JOINS = 15
+
 
 def device(user: str) -> Backend:
     backend = Backend.create(user)
@@ -31,11 +33,22 @@ def median(count: int, operation: Callable[[int], Any]) -> tuple[float, list[Any
 def measure(messages: int, size: int, members: int) -> dict[str, float]:
     alice, bob = device("alice"), device("bob")
     package, packages = median(51, lambda _: bob.create_key_package())
-    group = alice.create_group(bytes(64))
     others = [device(f"member{number}").create_key_package().bytes for number in range(2, members)]
-    commit = alice.commit(group, add=[packages[0].bytes, *others])
-    alice.merge_pending(group)
-    joined, _ = median(1, lambda _: bob.join(commit.welcome or b""))
+
+    def found(newcomers: list[bytes]) -> tuple[bytes, bytes]:
+        group = alice.create_group(bytes(64))
+        commit = alice.commit(group, add=newcomers)
+        alice.merge_pending(group)
+        return group, commit.welcome or b""
+
+    # Groups of two first, so that the code is warm; then the one that counts, if it is larger.
+    offers = [found([offered.bytes]) for offered in packages[:JOINS]]
+    if members > 2:
+        for _, welcome in offers:
+            bob.join(welcome)
+        offers = [found([packages[JOINS + number].bytes, *others]) for number in range(3)]
+    joined, _ = median(len(offers), lambda number: bob.join(offers[number][1]))
+    group = offers[-1][0]
 
     text = bytes([7]) * size
     encrypt, sent = median(messages, lambda _: alice.encrypt(group, text))

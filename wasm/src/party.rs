@@ -152,6 +152,11 @@ impl Inner {
         Ok(())
     }
 
+    /// Have a group in memory, in the place of any other of that id. What it is has been written.
+    pub fn keep(&mut self, group: MlsGroup) {
+        self.groups.insert(group.group_id().to_vec(), group);
+    }
+
     /// Have a group in memory no longer.
     pub fn unload(&mut self, id: &[u8]) {
         self.groups.remove(id);

@@ -12,17 +12,17 @@ use crate::types::{Joined, Member};
 
 /// Enter a group. The key package is used up only if all of this succeeds.
 pub fn join(inner: &mut Inner, welcome: &[u8], tree: Option<&[u8]>) -> Result<Joined> {
-    let joined = inner.call(|party| {
+    let (joined, group) = inner.call(|party| {
         if party.device.read_only {
             return Err(Error::not_allowed("An imported state enters no groups."));
         }
         enter(party, welcome, tree)
     })?;
-    inner.unload(&joined.group_id); // what an earlier membership left in memory
+    inner.keep(group);
     Ok(joined)
 }
 
-fn enter(party: &Party, welcome: &[u8], tree: Option<&[u8]>) -> Result<Joined> {
+fn enter(party: &Party, welcome: &[u8], tree: Option<&[u8]>) -> Result<(Joined, MlsGroup)> {
     let MlsMessageBodyIn::Welcome(welcome) = parse(welcome, MAX_WELCOME)?.extract() else {
         return Err(Error::malformed("This is not a Welcome."));
     };
@@ -42,12 +42,13 @@ fn enter(party: &Party, welcome: &[u8], tree: Option<&[u8]>) -> Result<Joined> {
     let group = staged.into_group(&party.provider)?;
     let members = check_tree(party, &group, None)?;
     let inviter = members.into_iter().find(|member| member.index == inviter.u32());
-    Ok(Joined {
+    let joined = Joined {
         group_id: group.group_id().to_vec(),
         epoch: group.epoch().as_u64(),
         inviter: inviter.ok_or_else(|| Error::forged("The Welcome is signed by nobody in the group."))?,
         group_data: group_data(group.public_group().group_context()),
-    })
+    };
+    Ok((joined, group))
 }
 
 /// Before the tree is looked at: a suite of ours, no PSKs, and no group that we are in.
