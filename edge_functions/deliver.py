@@ -147,11 +147,12 @@ class Connection:
             await self._write_acks(socket)
 
     async def _write_acks(self, socket: Socket) -> None:
-        acks, self._acks = self._acks, {}
         self._acked.clear()
         with contextlib.suppress(ServiceError):
-            for group, seq in acks.items():
+            for group, seq in list(self._acks.items()):
                 await self._db.value("select coterie.ack_v1($1, $2, $3)", socket.claims, group, seq)
+                if self._acks.get(group) == seq:  # only now: this may be cut short when the socket ends
+                    del self._acks[group]
 
     async def _expire(self) -> None:
         """End with the token's life; a token that came meanwhile has moved it."""
