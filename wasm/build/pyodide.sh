@@ -22,7 +22,7 @@ sources=/usr/lib/rustlib/src/rust/library
 has_target() { have rustup && rustup target list --installed 2>/dev/null | grep -qx "$target"; }
 has_debian() { [ -x /usr/bin/rustc ] && [ -x /usr/bin/cargo ] && [ -d "$sources" ]; }
 
-flags="-C relocation-model=pic -C target-feature=+simd128" # every engine that runs Pyodide has SIMD
+flags="-C relocation-model=pic"
 if has_target; then
     set -- "$@" -i python3.14
 elif has_debian; then
