@@ -734,7 +734,8 @@ declare
 begin
   -- A Welcome for somebody who is a member would move their window behind this commit: they would never see it.
   if exists (select from coterie.group_members
-    where group_id = p_group and device_id = any (p_welcomed) and until_seq is null) then
+    where group_id = p_group and device_id = any (p_welcomed) and until_seq is null
+      and not device_id = any (p_removed)) then
     perform coterie.fail(422, 'wrong_roster');
   end if;
   update coterie.group_members

@@ -503,3 +503,18 @@ async def test_a_device_that_is_added_anew_begins_anew(service: Service) -> None
     assert (listed["from_seq"], listed["until_seq"], listed["joined"]) == (5, None, False)
     (await bob.send(group)).ok()
     assert await bob.seqs(group) == [5]
+
+
+async def test_a_member_is_welcomed_only_when_it_is_removed_too(service: Service) -> None:
+    """A Welcome begins after its commit: a member that stays would miss it."""
+    group, (alice, bob) = await group_of(service, 2)
+    (await alice.commit(group, add=[bob.device_id])).refused(422, "wrong_roster")
+    (await alice.commit(group, add=[bob.device_id], remove=[bob.device_id])).ok()
+    listed = (await bob.call("groups_list")).ok()["groups"][0]
+    assert (listed["from_seq"], listed["until_seq"], listed["joined"]) == (3, None, False)
+
+
+async def test_one_who_is_out_sees_no_epoch(service: Service) -> None:
+    group, (alice, bob) = await group_of(service, 2)
+    (await alice.commit(group, remove=[bob.device_id])).ok()
+    assert (await bob.call("groups_list")).ok()["groups"][0]["epoch"] is None

@@ -493,3 +493,14 @@ async def test_pending_shows_each_member_its_own_groups(service: Service) -> Non
     assert [join["join_id"] for join in await pending(alice)] == [one.join_id]
     assert [join["join_id"] for join in await pending(bob)] == [two.join_id]
     assert await pending(carol) == []
+
+
+async def test_one_device_asks_ten_times_at_most(service: Service) -> None:
+    group, (alice,) = await group_of(service, 1)
+    bob, carol = await people(service, 2)
+    invite = await alice.invite(group)
+    for _ in range(10):
+        join = await bob.ask(invite)
+        (await bob.call("invite_cancel", join_id=join.join_id)).ok()
+    (await bob.call("invite_join", **join_body(invite))).refused(429, "too_many")
+    await carol.ask(invite)
