@@ -141,15 +141,15 @@ class Engine:
 
         def work(turn: Turn) -> dict[str, Any]:
             me = joining.set_name(turn, name)
-            self._tell_name(turn, me)
+            self._tell_name(turn)
             return {"name": me.name}
 
         return self._turn(now, work)
 
-    def _tell_name(self, turn: Turn, me: Me) -> None:
+    def _tell_name(self, turn: Turn) -> None:
         for group in turn.rows(Group) if self.registered and not self.read_only else []:
             if group.can_send:
-                lines.learn_name(turn, group, lines.own_identity(turn), me.name, hearsay=False)
+                lines.learn_own_name(turn, group)
                 outbox.send_profile(turn, group)
 
     def export(self, rows: Mapping[str, Mapping[bytes, bytes]]) -> bytes:
@@ -382,7 +382,7 @@ class Engine:
             view = joining.start(turn, link, preview, name)
             me = turn.get(Me, b"me")
             if me and me != before:
-                self._tell_name(turn, me)
+                self._tell_name(turn)
             return view
 
         return self._turn(now, work)
@@ -579,9 +579,7 @@ def _new_group(turn: Turn, name: str) -> Group:
     )
     turn.put(group)
     turn.put(Chat(id=group_id, rev=1, modified_at=turn.now, name=name))
-    me = turn.get(Me, b"me")
-    if me:
-        lines.learn_name(turn, group, own, me.name, hearsay=False)
+    lines.learn_own_name(turn, group)
     return group
 
 

@@ -18,7 +18,6 @@ import cbor2
 
 from coterie.core.content import load, received_name
 from coterie.core.mls import Mls
-from coterie.core.records import Invite
 from coterie.errors import CoterieError, InviteError, LinkError
 
 VERSION = "1"
@@ -93,10 +92,6 @@ class Keys:
         return cls(
             *(mls.hkdf(secret, invite_id, INFO + label, 32) for label in (b"preview", b"tag", b"welcome"))
         )
-
-    @classmethod
-    def of(cls, invite: Invite) -> Keys:
-        return cls(invite.preview_key, invite.tag_key, invite.welcome_key)
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,9 +96,7 @@ def start(turn: Turn, link: invite.Link, preview: invite.Preview, name: str) -> 
 
 
 def _post(turn: Turn, function: str, fields: dict[str, Any]) -> None:
-    waiting = turn.rows(
-        Outgoing, DEVICE_LANE
-    )  # a place may serve again: answers go by `outbox.ident` as well
+    waiting = turn.rows(Outgoing, DEVICE_LANE)  # a place may serve again: answers go by `outbox.ident` too
     order = waiting[-1].order + 1 if waiting else 0
     turn.put(Outgoing(lane=DEVICE_LANE, order=order, kind="call", function=function, fields=fields))
     turn.do(Drain(DEVICE_LANE))
@@ -232,9 +230,7 @@ def _enter(turn: Turn, join: Join, joined: Any, cursor: int, old: Group | None) 
         turn.delete(row)
     turn.put(group)
     _chat(turn, join)
-    me = turn.get(Me, b"me")
-    if me:
-        lines.learn_name(turn, group, lines.own_identity(turn), me.name, hearsay=False)
+    lines.learn_own_name(turn, group)
     group = lines.notice(turn, group, "joined_self")
     group = _check_inviter(turn, group, join)
     group = outbox.call(turn, group, "group_join", group_id=group.group_id)

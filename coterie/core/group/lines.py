@@ -9,7 +9,7 @@ from coterie.core import content as contents
 from coterie.core import views
 from coterie.core.effects import Drain
 from coterie.core.mls import Member
-from coterie.core.records import Group, Line, Profile, Seen, group_key
+from coterie.core.records import Group, Line, Me, Profile, Seen, group_key
 from coterie.core.state import Turn
 from coterie.errors import StateError
 
@@ -150,6 +150,13 @@ def learn_name(turn: Turn, group: Group, identity: str, name: object, *, hearsay
     if not old or old.name != clean:
         turn.show("members", group_id=group.group_id, members=views.members(turn, group))
         turn.show("refresh", group_id=group.group_id)
+
+
+def learn_own_name(turn: Turn, group: Group) -> None:
+    """Stand in a group under the own name, as far as there is one."""
+    me = turn.get(Me, b"me")
+    if me:
+        learn_name(turn, group, own_identity(turn), me.name, hearsay=False)
 
 
 def drain(turn: Turn, group: Group) -> None:
