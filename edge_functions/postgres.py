@@ -29,7 +29,8 @@ import asyncpg
 from edge_functions.settings import Settings
 
 API_ROLE = "coterie_api"
-SCHEMA = Path(__file__).parent.parent / "schema" / "apply_schema.sql"
+SCHEMA = Path(__file__).parent.parent / "schema"
+"""Parts of one script, in the order of their names."""
 SYSTEM_USER = "coterie-postgres"
 """Postgres refuses to run as root; started by root it runs as this user, which is made when it is missing."""
 
@@ -85,9 +86,14 @@ def _api_password(owner_password: str | None) -> str | None:
     return hmac.new(unquote(owner_password).encode(), b"coterie_api", hashlib.sha256).hexdigest()
 
 
+def schema_text() -> str:
+    """The whole schema as one script."""
+    return "\n".join(part.read_text() for part in sorted(SCHEMA.glob("*.sql")))
+
+
 async def apply_schema(connection: "asyncpg.Connection[Any]", api_password: str | None = None) -> None:
-    """Apply schema/apply_schema.sql in one transaction, unless this very text was applied last."""
-    text = SCHEMA.read_text()
+    """Apply the schema in one transaction, unless this very text was applied last."""
+    text = schema_text()
     mark = f"schema {hashlib.sha256(text.encode()).hexdigest()}"
     async with connection.transaction():
         present = await connection.fetchval(

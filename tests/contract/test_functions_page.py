@@ -10,6 +10,7 @@ import websockets
 
 from edge_functions.app import FUNCTIONS
 from edge_functions.errors import SENTENCES
+from edge_functions.postgres import schema_text
 from tests.support.server import ROOT, Service
 
 
@@ -130,7 +131,5 @@ def test_the_protocol_document_names_every_function_and_every_error() -> None:
 
 
 def test_every_error_of_the_schema_has_its_sentence() -> None:
-    raised = set(
-        re.findall(r"coterie\.fail\(\d+, '(\w+)'", (ROOT / "schema" / "apply_schema.sql").read_text())
-    )
+    raised = set(re.findall(r"coterie\.fail\(\d+, '(\w+)'", schema_text()))
     assert raised <= SENTENCES.keys()

@@ -58,7 +58,7 @@ def test_states_that_the_core_sets_are_described() -> None:
 
 
 def test_states_of_a_join_at_the_service_are_described() -> None:
-    schema = (ROOT / "schema" / "apply_schema.sql").read_text(encoding="utf-8")
+    schema = (ROOT / "schema" / "02_tables.sql").read_text(encoding="utf-8")
     allowed = re.search(r"status text not null check \(status in\s*\(([^)]*)\)", schema)
     assert allowed
     page = (ROOT / "docs" / "states" / "join.md").read_text(encoding="utf-8")

@@ -1,0 +1,75 @@
+-- deliver
+
+-- What a device needs to know when its socket opens: its groups, the joins that it may complete, its own joins.
+create or replace function coterie.deliver_open_v1(p_claims jsonb) returns json
+language plpgsql set search_path = '' as $$
+declare
+  v_me uuid;
+begin
+  perform set_config('coterie.claims', p_claims::text, true), set_config('role', 'coterie_member', true);
+  v_me := coterie.enter_device();
+  update coterie.devices set last_seen = now() where device_id = v_me and last_seen < now() - interval '1 minute';
+  return json_build_object(
+    'device_id', v_me,
+    'groups', (
+      select coalesce(json_agg(json_build_object(
+        'group_id', m.group_id, 'from_seq', m.from_seq, 'until_seq', m.until_seq)), '[]')
+      from coterie.group_members m where m.device_id = v_me and m.joined_at is not null),
+    'pending', coterie.pending(),
+    'joins', (
+      select coalesce(json_agg(coterie.poll_json(j) order by j.created_at), '[]')
+      from coterie.joins j where j.device_id = v_me and j.status = 'welcomed'));
+end $$;
+
+-- Which of the sockets (parallel arrays: device, session) are still open to their devices.
+create or replace function coterie.live_sockets(p_devices uuid[], p_sessions text[])
+returns table (device_id uuid, session_id text, alive boolean) language sql stable set search_path = '' as $$
+  select s.device_id, s.session_id,
+    d.revoked_at is null and b.device_id is not null and not exists (
+      select from coterie.auth_sessions a where a.session_id = s.session_id and a.ended_at is not null)
+  from unnest(p_devices, p_sessions) s (device_id, session_id)
+  join coterie.devices d on d.device_id = s.device_id
+  left join coterie.device_sessions b on b.session_id = s.session_id and b.device_id = s.device_id
+$$;
+
+-- New messages of a group, and which of the sockets may have them: one statement, so one snapshot.
+create or replace function coterie.fan_out_v1(p_group uuid, p_after bigint, p_devices uuid[], p_sessions text[])
+returns table (last_seq bigint, members json, seqs bigint[], envelopes text[])
+language plpgsql set search_path = '' as $$
+begin
+  perform set_config('role', 'coterie_system', true);
+  return query
+    select
+      (select s.last_seq from coterie.group_seq s where s.group_id = p_group),
+      (select coalesce(json_agg(json_build_array(
+          l.device_id, l.session_id, l.alive, m.from_seq, m.until_seq)), '[]')
+       from coterie.live_sockets(p_devices, p_sessions) l
+       left join coterie.group_members m
+         on m.group_id = p_group and m.device_id = l.device_id and m.joined_at is not null),
+      coalesce(array_agg(p.seq order by p.seq), '{}'),
+      coalesce(array_agg(coterie.envelope(p)::text order by p.seq), '{}')
+    from coterie.page(p_group, p_after, 9007199254740991, 500) p;
+end $$;
+
+-- After a change of a group's roster, joins or Welcomes: what the sockets of these devices should hear of it.
+create or replace function coterie.changes_v1(p_group uuid, p_devices uuid[], p_sessions text[])
+returns json language plpgsql set search_path = '' as $$
+begin
+  perform set_config('role', 'coterie_system', true);
+  return (
+    with live as (select * from coterie.live_sockets(p_devices, p_sessions)),
+    mine as (
+      select l.device_id, l.session_id, l.alive, m.from_seq, m.until_seq, m.joined_at
+      from live l join coterie.group_members m on m.group_id = p_group and m.device_id = l.device_id)
+    select json_build_object(
+      'members', (select coalesce(json_agg(json_build_array(
+        device_id, session_id, alive, from_seq, until_seq, joined_at is not null)), '[]') from mine),
+      'pending', (
+        select coalesce(json_agg(coterie.join_json(j) order by j.created_at, j.join_id), '[]') from coterie.joins j
+        where j.group_id = p_group and j.status in ('waiting', 'approval', 'claimed')
+          and coterie.join_status(j) <> 'expired' and exists (select from mine where alive and until_seq is null)),
+      'joins', (
+        select coalesce(json_agg(json_build_array(l.device_id, l.session_id, coterie.poll_json(j)) order by j.created_at), '[]')
+        from live l join coterie.joins j on j.device_id = l.device_id
+        where l.alive and j.group_id = p_group and j.status in ('welcomed', 'refused', 'expired'))));
+end $$;
