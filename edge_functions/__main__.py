@@ -12,7 +12,8 @@ from pathlib import Path
 import uvicorn
 
 from edge_functions.app import create_app
-from edge_functions.postgres import PostgresError, apply_now, started_database
+from edge_functions.postgres import started_database
+from edge_functions.schema import PostgresError, apply_now
 from edge_functions.settings import Settings, SettingsError, describe
 
 _PORTS_TO_TRY = 20

@@ -9,7 +9,6 @@ import contextlib
 import ctypes
 import fcntl
 import hashlib
-import hmac
 import importlib.util
 import os
 import pwd
@@ -22,15 +21,11 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from urllib.parse import quote
 
-import asyncpg
-
+from edge_functions.schema import PostgresError, prepare
 from edge_functions.settings import Settings
 
-API_ROLE = "coterie_api"
-SCHEMA = Path(__file__).parent.parent / "schema"
-"""Parts of one script, in the order of their names."""
 SYSTEM_USER = "coterie-postgres"
 """Postgres refuses to run as root; started by root it runs as this user, which is made when it is missing."""
 
@@ -38,18 +33,14 @@ _START_SECONDS = 30
 _STOP_SECONDS = 10
 
 
-class PostgresError(Exception):
-    """Postgres cannot be started or used; the text says why, for the person who started the service."""
-
-
 @contextlib.asynccontextmanager
 async def database_url(settings: Settings) -> AsyncIterator[str]:
     """The URL by which to connect as `coterie_api`, the schema applied; embedded Postgres runs meanwhile."""
     if settings.database_url:
-        yield await _prepare(settings.database_url)
+        yield await prepare(settings.database_url)
         return
     with EmbeddedPostgres(settings.data) as embedded:
-        yield await _prepare(embedded.url)
+        yield await prepare(embedded.url)
 
 
 @contextlib.contextmanager
@@ -57,54 +48,7 @@ def started_database(settings: Settings) -> Iterator[str]:
     """The same before an event loop runs: what goes wrong is told to whoever starts the service."""
     with contextlib.ExitStack() as stack:
         url = settings.database_url or stack.enter_context(EmbeddedPostgres(settings.data)).url
-        yield asyncio.run(_prepare(url))
-
-
-async def _prepare(url: str) -> str:
-    """Apply the schema unless `url` is already that of `coterie_api`. Returns the URL of `coterie_api`."""
-    parts = urlsplit(url)
-    if unquote(parts.username or "").split(".")[0] == API_ROLE:
-        return url
-    password = _api_password(parts.password)
-    try:
-        connection = await asyncpg.connect(url, timeout=10)
-        try:
-            await apply_schema(connection, password)
-        finally:
-            await connection.close()
-    except (OSError, TimeoutError, asyncpg.PostgresError) as error:
-        raise PostgresError(f"The database cannot be prepared: {error}") from error
-    secret = "" if password is None else f":{quote(password, safe='')}"
-    place = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{API_ROLE}{secret}@{place}"))
-
-
-def _api_password(owner_password: str | None) -> str | None:
-    """A password for `coterie_api` that every process with the same DATABASE_URL arrives at."""
-    if not owner_password:
-        return None
-    return hmac.new(unquote(owner_password).encode(), b"coterie_api", hashlib.sha256).hexdigest()
-
-
-def schema_text() -> str:
-    """The whole schema as one script."""
-    return "\n".join(part.read_text() for part in sorted(SCHEMA.glob("*.sql")))
-
-
-async def apply_schema(connection: "asyncpg.Connection[Any]", api_password: str | None = None) -> None:
-    """Apply the schema in one transaction, unless this very text was applied last."""
-    text = schema_text()
-    mark = f"schema {hashlib.sha256(text.encode()).hexdigest()}"
-    async with connection.transaction():
-        present = await connection.fetchval(
-            "select obj_description(oid, 'pg_namespace') from pg_namespace where nspname = 'coterie'"
-        )
-        if present != mark:
-            await connection.execute("set local client_min_messages = warning")
-            await connection.execute(text)
-            await connection.execute(f"comment on schema coterie is '{mark}'")
-        if api_password is not None:  # a hexadecimal digest: nothing to quote
-            await connection.execute(f"alter role {API_ROLE} password '{api_password}'")
+        yield asyncio.run(prepare(url))
 
 
 class EmbeddedPostgres:
@@ -307,8 +251,3 @@ def _add_mode(path: Path, bits: int) -> None:
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & bits != bits:
         path.chmod(mode | bits)
-
-
-def apply_now(url: str) -> None:
-    """`apply-schema` on the command line."""
-    asyncio.run(_prepare(url))

@@ -10,7 +10,7 @@ import websockets
 
 from edge_functions.app import FUNCTIONS
 from edge_functions.errors import SENTENCES
-from edge_functions.postgres import schema_text
+from edge_functions.schema import schema_text
 from tests.support.server import ROOT, Service
 
 

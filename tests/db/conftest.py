@@ -10,7 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import pytest
 
-from edge_functions.postgres import apply_schema
+from edge_functions.schema import apply_schema
 from tests.support import mls
 
 

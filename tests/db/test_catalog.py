@@ -8,7 +8,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from edge_functions.postgres import EmbeddedPostgres, apply_schema
+from edge_functions.postgres import EmbeddedPostgres
+from edge_functions.schema import apply_schema
 
 ROLES = ("coterie_owner", "coterie_api", "coterie_member", "coterie_auth", "coterie_system")
 DEFINERS = {
