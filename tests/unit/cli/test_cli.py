@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -128,14 +127,6 @@ class Script:
 
     def texts(self) -> list[str]:
         return [data["text"] for operation, data in self.asked if operation == "send_text"]
-
-
-@pytest.fixture
-def interruptible() -> Iterator[None]:
-    """SIGINT as in a foreground process: a shell's background jobs start with it ignored, and Python leaves it so."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture
@@ -329,7 +320,6 @@ def test_coming_back_to_a_join_that_waits_does_not_join_again(script: Script, ru
     assert "join" not in [operation for operation, _ in script.asked]
 
 
-@pytest.mark.usefixtures("interruptible")
 def test_interrupting_the_wait_says_that_one_may_come_back(
     script: Script, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
