@@ -31,7 +31,7 @@ async def read_json(request: Request, limit: int) -> dict[str, Any]:
     if sum(data.count(mark) for mark in (b"{", b"[", b",")) > _MARKS:
         raise ServiceError(413, "too_large")
     try:
-        value = json.loads(data, parse_constant=_refuse_constant)
+        value = json.loads(data.decode(), parse_constant=_refuse_constant, object_pairs_hook=_refuse_doubles)
     except (ValueError, RecursionError):
         raise bad_request("The body is not JSON.") from None
     if not isinstance(value, dict):
@@ -55,6 +55,14 @@ async def _read(request: Request, limit: int) -> bytes:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(name)  # NaN and Infinity are no JSON
+
+
+def _refuse_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A name that stands twice means one thing to us and another to who looked at the request before (RFC 8259 §4)."""
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise ValueError("twice")
+    return value
 
 
 class Fields:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from coterie_wire import (
     CommitData,
@@ -14,12 +15,46 @@ from coterie_wire import (
     parse_header,
     wire_format,
 )
-from edge_functions.body import Fields
 from edge_functions.endpoint import MIB, Call
-from edge_functions.errors import bad_request
+from edge_functions.fields import Field, boolean, hexes, integer, keyed, time, uuid, uuids
 
 _STATEMENT = """select coterie.send_commit_v1(
     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)"""
+
+
+TAKES = {
+    "group_id": uuid(),
+    "epoch": integer(),
+    "commit": hexes(at_most=MIB),
+    "message_id": uuid(),
+    "counter": integer(),
+    "group_info": hexes(at_most=8 * MIB),
+    "welcomes": keyed("device_id", "welcome", hexes(at_most=8 * MIB)),
+    "added": uuids(),
+    "removed": uuids(),
+    "end_invites": boolean(),
+}
+"""All but `joins`."""
+
+GIVES = {"seq": integer(at_least=1), "epoch": integer(at_least=1), "server_time": time()}
+
+ERRORS = {
+    403: ["not_a_member"],
+    409: [
+        "already_completed",
+        "invites_ended",
+        "message_id_reused",
+        "not_open",
+        "stale_epoch",
+        "state_behind",
+    ],
+    422: ["wrong_header", "wrong_roster"],
+}
+
+
+def joins(**options: Any) -> Field:
+    """The joins that a commit completes, and the tags of their Welcomes."""
+    return keyed("join_id", "welcome_tag", hexes(size=32), **options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,37 +73,10 @@ class _Commit:
     end_invites: bool
     joins: dict[str, bytes]
 
-    @classmethod
-    def read(cls, fields: Fields, *, joins_required: bool) -> "_Commit":
-        commit = cls(
-            group_id=fields.uuid("group_id"),
-            epoch=fields.integer("epoch"),
-            commit=fields.hex("commit", at_most=MIB),
-            message_id=fields.uuid("message_id"),
-            counter=fields.integer("counter"),
-            group_info=fields.hex("group_info", at_most=8 * MIB),
-            welcomes=fields.keyed("welcomes", "device_id", "welcome", at_most=8 * MIB),
-            added=fields.uuids("added"),
-            removed=fields.uuids("removed"),
-            end_invites=fields.boolean("end_invites"),
-            joins=_joins(fields, required=joins_required),
-        )
-        fields.end()
-        return commit
 
-
-def _joins(fields: Fields, *, required: bool) -> dict[str, bytes]:
-    if not required and not fields.has("joins"):
-        return {}
-    joins = fields.keyed("joins", "join_id", "welcome_tag", size=32)
-    if required and not joins:
-        raise bad_request("joins must name at least one join.")
-    return joins
-
-
-async def handle(call: Call, *, joins_required: bool) -> str:
+async def handle(call: Call, **fields: Any) -> str:
     """Check the framing and hand everything to the database in one statement."""
-    request = _Commit.read(call.fields, joins_required=joins_required)
+    request = _Commit(**fields)
     header = _header(request.commit)
     rejoin = header is not None and header.sender_type is SenderType.NEW_MEMBER_COMMIT
     data = _data(header, rejoin=rejoin)

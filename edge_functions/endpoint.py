@@ -2,7 +2,7 @@
 
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,8 @@ from starlette.websockets import WebSocket
 
 from edge_functions.auth import Claims, bearer
 from edge_functions.body import Fields, read_json
-from edge_functions.errors import ServiceError, defect
+from edge_functions.errors import ServiceError, bad_request, defect
+from edge_functions.fields import Field, Shape, read_fields
 from edge_functions.services import Services, open_services
 from edge_functions.settings import Settings
 
@@ -49,20 +50,52 @@ class Call:
         return str(answer)
 
 
-Handler = Callable[[Call], Awaitable[str]]
-"""Gives the answer as JSON text."""
+Handler = Callable[..., Awaitable[str]]
+"""Takes the call and each declared field by name; gives the answer as JSON text."""
+
+Errors = Mapping[int, Sequence[str]]
+"""Codes by status."""
+
+EVERYWHERE: Errors = {
+    400: ("bad_request",),
+    401: ("no_session",),
+    405: ("method_not_allowed",),
+    413: ("too_large",),
+    415: ("unsupported_media_type",),
+    429: ("too_many", "too_soon"),
+    500: ("internal",),
+    503: ("unavailable",),
+}
+"""What every function may answer."""
+
+AS_DEVICE: Errors = {403: ("device_not_registered", "device_revoked")}
+"""And every function that acts as a device: all but device_register."""
 
 
 class Function:
     """An ASGI app for one function: mounted by `app.py`, or served alone as an edge function."""
 
     def __init__(
-        self, handler: Handler, *, limit: int = SMALL_BODY, query: tuple[str, ...] | None = None
+        self,
+        handler: Handler,
+        *,
+        takes: Mapping[str, Field] | None = None,
+        gives: Mapping[str, Shape] | None = None,
+        errors: Errors | None = None,
+        limit: int = SMALL_BODY,
+        get: bool = False,
     ) -> None:
-        """`limit` is the size of the whole body. `query`: GET is allowed too, with these fields in the query."""
-        self._handler = handler
+        """The declaration of a function, which reads requests and which OpenAPI shows (openapi.py).
+
+        `takes`: the request's fields, handed to `handler` by name. `gives`: the answer's. `errors`: those of its own.
+        `limit`: size of the whole body in bytes. `get`: GET is allowed too, with the fields in the query.
+        """
+        self.takes = takes
+        self.gives = gives or {}
+        self.errors = errors or {}
+        self.get = get
+        self.handler = handler
         self._limit = limit
-        self._query = query
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -78,20 +111,29 @@ class Function:
     async def _answer(self, request: Request) -> Response:
         if request.method == "OPTIONS":
             return Response(status_code=204, headers=CORS)
-        if request.method != "POST" and not (request.method == "GET" and self._query is not None):
+        if request.method not in self.methods:
             raise ServiceError(405, "method_not_allowed")
         services: Services = request.state.services
         claims = await services.verifier.verify(bearer(request.headers.get("authorization")))
         raw = await read_json(request, self._limit) if request.method == "POST" else self._from_query(request)
-        text = await self._handler(Call(services, claims, Fields(raw)))
+        call = Call(services, claims, Fields(raw))
+        text = await self.handler(call, **({} if self.takes is None else read_fields(self.takes, raw)))
         return Response(text, media_type="application/json", headers=CORS)
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Those that are answered, besides OPTIONS."""
+        return ("GET", "POST") if self.get else ("POST",)
 
     @staticmethod
     def _from_query(request: Request) -> dict[str, Any]:
         """Query parameters as JSON values: digits are integers."""
+        pairs = request.query_params.multi_items()
+        if len(dict(pairs)) != len(pairs):
+            raise bad_request("A field stands in the query twice.")
         return {
             name: int(value) if value.isascii() and value.isdigit() and len(value) < 17 else value
-            for name, value in request.query_params.items()
+            for name, value in pairs
         }
 
 

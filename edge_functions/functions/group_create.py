@@ -2,16 +2,15 @@
 
 from coterie_wire import WireError, parse_group_info_header
 from edge_functions.endpoint import LARGE_BODY, MIB, Call, Function
+from edge_functions.fields import hexes, integer, uuid
 
 
-async def handle(call: Call) -> str:
-    """{group_id, group_info, message_id} → {group_id, epoch, seq}."""
-    group = call.fields.uuid("group_id")
-    info = call.fields.hex("group_info", at_most=8 * MIB)
-    message = call.fields.uuid("message_id")
-    call.fields.end()
-    fault = None if _is_new(info) else "wrong_header"
-    return await call.sql("select coterie.group_create_v1($1, $2, $3, $4, $5)", group, info, message, fault)
+async def handle(call: Call, group_id: str, group_info: bytes, message_id: str) -> str:
+    """Of the GroupInfo only the header is read: it must be of epoch 0."""
+    fault = None if _is_new(group_info) else "wrong_header"
+    return await call.sql(
+        "select coterie.group_create_v1($1, $2, $3, $4, $5)", group_id, group_info, message_id, fault
+    )
 
 
 def _is_new(group_info: bytes) -> bool:
@@ -21,4 +20,10 @@ def _is_new(group_info: bytes) -> bool:
         return False
 
 
-app = Function(handle, limit=LARGE_BODY)
+app = Function(
+    handle,
+    takes={"group_id": uuid(), "group_info": hexes(at_most=8 * MIB), "message_id": uuid()},
+    gives={"group_id": uuid(), "epoch": integer(), "seq": integer()},
+    errors={409: ["group_exists"], 422: ["wrong_header"]},
+    limit=LARGE_BODY,
+)

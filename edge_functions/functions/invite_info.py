@@ -1,13 +1,17 @@
 """What an invite says to one who holds the link: its sealed preview."""
 
 from edge_functions.endpoint import Call, Function
+from edge_functions.fields import boolean, hexes, time
 
 
-async def handle(call: Call) -> str:
-    """{invite_id} → {invite_id, preview, expires_at, approval}."""
-    invite = call.fields.hex("invite_id", size=16)
-    call.fields.end()
-    return await call.sql("select coterie.invite_info_v1($1, $2)", invite)
+async def handle(call: Call, invite_id: bytes) -> str:
+    """One answer for unknown, expired, revoked and used up."""
+    return await call.sql("select coterie.invite_info_v1($1, $2)", invite_id)
 
 
-app = Function(handle)
+app = Function(
+    handle,
+    takes={"invite_id": hexes(size=16)},
+    gives={"invite_id": hexes(size=16), "preview": hexes(), "expires_at": time(), "approval": boolean()},
+    errors={404: ["invite_unavailable"]},
+)

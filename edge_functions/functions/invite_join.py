@@ -2,22 +2,17 @@
 
 from coterie_wire import WireError, WireFormat, wire_format
 from edge_functions.endpoint import KIB, Call, Function
+from edge_functions.fields import JOIN_STATUS, hexes, uuid
 
 
-async def handle(call: Call) -> str:
-    """{join_id, invite_id, kp_hex, tag, hello} → {join_id, status}."""
-    join = call.fields.uuid("join_id")
-    invite = call.fields.hex("invite_id", size=16)
-    key_package = call.fields.hex("kp_hex", at_most=64 * KIB)
-    tag = call.fields.hex("tag", size=32)
-    hello = call.fields.hex("hello", at_most=4 * KIB)
-    call.fields.end()
-    fault = None if _is_key_package(key_package) else "wrong_header"
+async def handle(call: Call, join_id: str, invite_id: bytes, kp_hex: bytes, tag: bytes, hello: bytes) -> str:
+    """The key package is for the members to judge; here it only must be one."""
+    fault = None if _is_key_package(kp_hex) else "wrong_header"
     return await call.sql(
         "select coterie.invite_join_v1($1, $2, $3, $4, $5, $6, $7)",
-        join,
-        invite,
-        key_package,
+        join_id,
+        invite_id,
+        kp_hex,
         tag,
         hello,
         fault,
@@ -31,4 +26,19 @@ def _is_key_package(message: bytes) -> bool:
         return False
 
 
-app = Function(handle)
+app = Function(
+    handle,
+    takes={
+        "join_id": uuid(),
+        "invite_id": hexes(size=16),
+        "kp_hex": hexes(at_most=64 * KIB),
+        "tag": hexes(size=32),
+        "hello": hexes(at_most=4 * KIB),
+    },
+    gives={"join_id": uuid(), "status": JOIN_STATUS},
+    errors={
+        404: ["invite_unavailable"],
+        409: ["already_member", "join_id_reused", "join_open"],
+        422: ["wrong_header"],
+    },
+)

@@ -1,13 +1,17 @@
 """End an invite, and the joins that wait on it."""
 
 from edge_functions.endpoint import Call, Function
+from edge_functions.fields import hexes
 
 
-async def handle(call: Call) -> str:
-    """{invite_id} → {invite_id}."""
-    invite = call.fields.hex("invite_id", size=16)
-    call.fields.end()
-    return await call.sql("select coterie.invite_revoke_v1($1, $2)", invite)
+async def handle(call: Call, invite_id: bytes) -> str:
+    """By any member of its group."""
+    return await call.sql("select coterie.invite_revoke_v1($1, $2)", invite_id)
 
 
-app = Function(handle)
+app = Function(
+    handle,
+    takes={"invite_id": hexes(size=16)},
+    gives={"invite_id": hexes(size=16)},
+    errors={403: ["not_a_member"]},
+)

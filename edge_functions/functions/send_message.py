@@ -2,25 +2,27 @@
 
 from coterie_wire import ContentType, WireError, WireFormat, parse_header
 from edge_functions.endpoint import MIB, Call, Function
+from edge_functions.fields import choice, hexes, integer, time, uuid
 
 
-async def handle(call: Call) -> str:
-    """{group_id, epoch, kind, mls_bytes, message_id, counter} → {seq, server_time}."""
-    group = call.fields.uuid("group_id")
-    epoch = call.fields.integer("epoch")
-    call.fields.choice("kind", "application")
-    body = call.fields.hex("mls_bytes", at_most=MIB)
-    message = call.fields.uuid("message_id")
-    counter = call.fields.integer("counter", at_least=1)
-    call.fields.end()
-    fault = None if _is_application(body, epoch) else "wrong_header"
+async def handle(
+    call: Call,
+    group_id: str,
+    epoch: int,
+    kind: str,  # noqa: ARG001 - it has one value
+    mls_bytes: bytes,
+    message_id: str,
+    counter: int,
+) -> str:
+    """The framing must say what the request says."""
+    fault = None if _is_application(mls_bytes, epoch) else "wrong_header"
     return await call.sql(
         "select coterie.send_message_v1($1, $2, $3, $4, $5, $6, $7)",
-        group,
+        group_id,
         epoch,
-        message,
+        message_id,
         counter,
-        body,
+        mls_bytes,
         fault,
     )
 
@@ -34,4 +36,20 @@ def _is_application(body: bytes, epoch: int) -> bool:
     return framing == (WireFormat.PRIVATE_MESSAGE, ContentType.APPLICATION, epoch)
 
 
-app = Function(handle)
+app = Function(
+    handle,
+    takes={
+        "group_id": uuid(),
+        "epoch": integer(),
+        "kind": choice("application"),
+        "mls_bytes": hexes(at_most=MIB),
+        "message_id": uuid(),
+        "counter": integer(at_least=1),
+    },
+    gives={"seq": integer(at_least=1), "server_time": time()},
+    errors={
+        403: ["not_a_member"],
+        409: ["message_id_reused", "stale_epoch", "state_behind"],
+        422: ["wrong_header"],
+    },
+)
