@@ -12,9 +12,10 @@ from pathlib import Path
 import uvicorn
 
 from edge_functions.app import create_app
+from edge_functions.environment import SettingsError, describe
 from edge_functions.postgres import started_database
 from edge_functions.schema import PostgresError, apply_now
-from edge_functions.settings import Settings, SettingsError, describe
+from edge_functions.settings import Settings
 
 _PORTS_TO_TRY = 20
 
@@ -24,7 +25,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="edge_functions",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog=f"Settings, from the environment:\n{describe()}",
+        epilog=f"Settings, from the environment:\n{describe(Settings)}",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("serve", help="start the service")

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from edge_functions.environment import SettingsError, describe
 from edge_functions.postgres import EmbeddedPostgres
-from edge_functions.settings import Settings, SettingsError, describe
+from edge_functions.settings import Settings
 from tests.support.caller import Device
 from tests.support.server import ROOT, Service, execute, start_service
 
@@ -192,7 +193,7 @@ def test_every_setting_is_described() -> None:
         "SUPABASE_URL",
         "COTERIE_CLAIM_SECONDS",
     ):
-        assert name in describe()
+        assert name in describe(Settings)
 
 
 def test_the_default_data_folder_is_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
