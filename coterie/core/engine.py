@@ -7,32 +7,16 @@ and loaded again from the store, so memory never knows more than the disk.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
-from coterie.core import content as contents
-from coterie.core import device, invite, joining, views
+from coterie.core import answers, chats, device, invite, inviting, joining, views
 from coterie.core.completing import Completing
-from coterie.core.effects import DEVICE_LANE, CatchUp, Step
+from coterie.core.effects import DEVICE_LANE, Step
 from coterie.core.effects import Call as CallEffect
 from coterie.core.group import commits, controls, inbox, lines, outbox
 from coterie.core.mls import Backend, Mls
-from coterie.core.records import (
-    Chat,
-    Group,
-    Invite,
-    Join,
-    Line,
-    Me,
-    Outgoing,
-    Profile,
-    Seen,
-    Sent,
-    Session,
-    corrupt,
-    group_key,
-)
+from coterie.core.records import Group, Invite, Join, Line, Me, Outgoing, Session, corrupt, group_key
 from coterie.core.state import State, Turn, read
 from coterie.errors import InviteError, LocalError, RemoteError, StateError, StorageError
 from coterie_wire import Envelope
@@ -177,33 +161,11 @@ class Engine:
 
     def create_group(self, name: str, now: int) -> tuple[Step, dict[str, Any]]:
         """A group with this device in it. Raises `LocalError`."""
-
-        def work(turn: Turn) -> dict[str, Any]:
-            if turn.backend.read_only:
-                raise StateError("read_only", views.sentence("imported", []))
-            group = _new_group(turn, contents.clean_name(name))
-            info = turn.backend.group_info(group.mls_id)
-            message_id = lines.new_id(turn)
-            group = outbox.call(
-                turn, group, "group_create", group_id=group.group_id, group_info=info, message_id=message_id
-            )
-            group = lines.notice(turn, group, "created", [lines.own_identity(turn)])
-            return views.group(turn, lines.save(turn, group))
-
-        return self._turn(now, work)
+        return self._turn(now, lambda turn: chats.create(turn, name))
 
     def open_group(self, group_id: str, rows: list[tuple[bytes, bytes]], *, newest: bool) -> dict[str, Any]:
         """Group, members and the lines of stored `rows`; with the pending ones at the end of the newest page."""
-
-        def look(turn: Turn) -> dict[str, Any]:
-            group = lines.need(turn, group_id)
-            stored = [Line.decode(value) for _, value in rows]
-            shown = [views.line(turn, line) for line in stored if not line.deleted]
-            if newest:
-                shown += [views.pending(turn, row) for row in turn.rows(Outgoing, group.key) if _is_text(row)]
-            return {"group": views.group(turn, group), "members": views.members(turn, group), "lines": shown}
-
-        return self._look(look)
+        return self._look(lambda turn: chats.opened(turn, group_id, rows, newest=newest))
 
     def send_text(self, group_id: str, text: str, now: int) -> tuple[Step, dict[str, Any]]:
         """A line of text into the outbox. Raises `LocalError`."""
@@ -211,74 +173,24 @@ class Engine:
 
     def discard_line(self, group_id: str, value: bytes, now: int) -> Step:
         """Forget an own line that was not sent; `value` is its stored row."""
-
-        def work(turn: Turn) -> None:
-            line = Line.decode(value)
-            if line.notice != "not_sent":
-                raise StateError("not_failed", "Only a line that was not sent can be discarded.")
-            turn.put(line.changed(turn.now, deleted=True, content=b"", about=[]))
-            turn.show("line_gone", group_id=group_id, key=line.key[16:].hex())
-
-        return self._turn(now, work)[0]
+        return self._turn(now, lambda turn: chats.discard_line(turn, group_id, value))[0]
 
     def mark_read(self, group_id: str, seq: int, now: int) -> Step:
         """The user has seen all up to `seq`."""
-
-        def work(turn: Turn) -> None:
-            group = lines.need(turn, group_id)
-            chat = turn.get(Chat, group.key)
-            if chat and (group.unread or seq > chat.read_seq):
-                turn.put(chat.changed(turn.now, read_seq=max(seq, chat.read_seq)))
-                lines.save(turn, group.with_(unread=0))
-
-        return self._turn(now, work)[0]
+        return self._turn(now, lambda turn: chats.mark_read(turn, group_id, seq))[0]
 
     def remove_member(self, group_id: str, identity: str, now: int) -> Step:
         """Remove somebody; ends the invites. Raises `StateError` (`not_owner`, `no_member`)."""
-
-        def work(turn: Turn) -> None:
-            group = lines.need_sending(turn, group_id)
-            if lines.own_identity(turn) != views.owner(turn, group):
-                raise StateError("not_owner", "Only the person who made this group can remove somebody.")
-            if identity == lines.own_identity(turn) or lines.member(turn, group, identity) is None:
-                raise StateError("no_member", "There is no such member to remove.")
-            group = group.with_(removals=sorted({*group.removals, identity}))
-            turn.put(group)
-            commits.advance(turn, group, self.completing.of(group_id))
-
-        return self._turn(now, work)[0]
+        newcomers = self.completing.of(group_id)
+        return self._turn(now, lambda turn: chats.remove_member(turn, group_id, identity, newcomers))[0]
 
     def leave_group(self, group_id: str, now: int) -> Step:
         """Tell the members, then the service; the members commit the removal."""
-
-        def work(turn: Turn) -> None:
-            group = lines.need_sending(turn, group_id)
-            group = outbox.send_control(turn, group, {"type": "leave"})
-            group = outbox.call(turn, group, "group_leave", group_id=group_id)
-            lines.save(turn, group.with_(why="left_self"))
-
-        return self._turn(now, work)[0]
+        return self._turn(now, lambda turn: chats.leave(turn, group_id))[0]
 
     def forget_group(self, group_id: str, line_keys: list[bytes], now: int) -> Step:
         """Delete a group that is over or stuck, with its history. Raises `StateError` (`still_member`)."""
-
-        def work(turn: Turn) -> None:
-            group = lines.need(turn, group_id)
-            if not (group.over or group.stuck or turn.backend.read_only):
-                raise StateError("still_member", "Leave the group first.")
-            if (
-                group.stuck and not turn.backend.read_only
-            ):  # it cannot say so itself; the service at least stops
-                turn.do(CallEffect("group_leave", {"group_id": group_id}))
-            chat = turn.get(Chat, group.key)
-            if chat:
-                turn.put(chat.changed(turn.now, deleted=True, name=""))
-            _delete_rows(turn, group)
-            for key in line_keys:
-                turn.delete_key("messages", key)
-            turn.show("group_gone", group_id=group_id)
-
-        return self._turn(now, work)[0]
+        return self._turn(now, lambda turn: chats.forget(turn, group_id, line_keys))[0]
 
     # -- invites --
 
@@ -286,56 +198,16 @@ class Engine:
         self, group_id: str, lifetime: int, max_uses: int, origin: str, now: int
     ) -> tuple[Step, dict[str, Any]]:
         """A link; `lifetime` in seconds. Raises `LocalError` (`bad_invite` out of its bounds)."""
-        if not (1 <= lifetime <= invite.MAX_LIFETIME and 1 <= max_uses <= invite.MAX_USES):
-            raise LocalError("bad_invite", "An invite link lasts up to a year and lets in up to 100,000.")
-
-        def work(turn: Turn) -> dict[str, Any]:
-            group = lines.need_sending(turn, group_id)
-            link = invite.Link(
-                turn.mls.random_bytes(invite.ID_SIZE), turn.mls.random_bytes(invite.SECRET_SIZE)
-            )
-            made = _new_invite(turn, group, link, lifetime, max_uses)
-            turn.put(made)
-            group = outbox.call(turn, group, "invite_create", **_invite_fields(turn, group, made))
-            outbox.send_control(turn, group, {"type": "invite", "invite": controls.invite_body(made)})
-            return views.invite(made, link.url(origin))
-
-        return self._turn(now, work)
+        inviting.check(lifetime, max_uses)
+        return self._turn(now, lambda turn: inviting.create(turn, group_id, lifetime, max_uses, origin))
 
     def list_invites(self, group_id: str, origin: str, now: int) -> list[dict[str, Any]]:
         """The invites of a group that this device knows, the newest first."""
-
-        def look(turn: Turn) -> list[dict[str, Any]]:
-            lines.need(turn, group_id)
-            known = [one for one in turn.rows(Invite) if one.group_id == group_id and one.tag_key]
-            return [
-                views.invite(
-                    one if one.alive(now) else one.with_(ended=True),
-                    invite.Link(one.invite_id, one.secret).url(origin)
-                    if one.secret and one.alive(now)
-                    else None,
-                )
-                for one in sorted(known, key=lambda one: -one.created_at)
-            ]
-
-        return self._look(look)
+        return self._look(lambda turn: inviting.listed(turn, group_id, origin), now)
 
     def revoke_invite(self, invite_id: str, now: int) -> Step:
         """End an invite for the service and the members. Raises `StateError` (`no_invite`)."""
-
-        def work(turn: Turn) -> None:
-            try:
-                known = turn.get(Invite, bytes.fromhex(invite_id))
-            except ValueError:
-                known = None
-            if known is None:
-                raise StateError("no_invite", "There is no such invite on this device.")
-            group = lines.need_sending(turn, known.group_id)
-            turn.put(known.with_(ended=True))
-            group = outbox.call(turn, group, "invite_revoke", invite_id=known.invite_id)
-            outbox.send_control(turn, group, {"type": "invite_end", "id": known.invite_id})
-
-        return self._turn(now, work)[0]
+        return self._turn(now, lambda turn: inviting.revoke(turn, invite_id))[0]
 
     def known_link(self, link: invite.Link) -> dict[str, Any] | None:
         """What this device knows of a link without asking: a group it is in, or a join that waits."""
@@ -439,42 +311,13 @@ class Engine:
             if row.lane == DEVICE_LANE:
                 joining.answered(turn, row, status, body)
             elif row.kind == "call":
-                _called(turn, row, status, body)
+                answers.called(turn, row, status, body)
             elif status < 300:
                 (outbox.accepted if row.kind == "message" else commits.taken)(turn, row, body)
             else:
-                self._not_taken(turn, row, status, body)
+                answers.not_taken(turn, row, status, body, self.completing, self._blocked)
 
         return self._turn(now, work)[0]
-
-    def _not_taken(self, turn: Turn, row: Outgoing, status: int, body: dict[str, Any]) -> None:
-        code, sentence = (
-            str(body.get("code", "")),
-            str(body.get("message") or f"the service answered {status}."),
-        )
-        group = lines.need(turn, row.group_id)
-        if code == "state_behind":
-            group = lines.notice(turn, group.with_(why="state_behind"), "state_behind")
-            lines.save(turn, group)
-        elif code == "stale_epoch" and row.kind == "message":
-            outbox.stale(turn, row, self._blocked)
-        elif code == "stale_epoch":  # another commit won: it will come in, and its merge takes this row away
-            self._blocked.add(row.key)
-            turn.do(CatchUp(row.group_id))
-        elif row.kind == "message":
-            outbox.refused(turn, row, code, sentence)
-        else:
-            commits.given_up(turn, row)
-            self.completing.forget(row.group_id)
-            commits.advance(turn, lines.need(turn, row.group_id), [])
-            if code == "already_completed":  # somebody was faster with one of them; the others still wait
-                turn.do(CallEffect("invite_pending", {}))
-            elif row.fields["joins"]:
-                self.completing.elsewhere |= {
-                    join_id for join_id, _ in row.fields["joins"]
-                }  # looked at again
-            elif group.removals:
-                turn.show("problem", code=code, sentence=f"The change was not made: {sentence}")
 
     def receive(self, envelope: Envelope, now: int, *, paged: bool = False) -> Step:
         """One envelope, from the socket or (`paged`) from a page of `get_messages`."""
@@ -548,90 +391,3 @@ def _check_import(backend: Backend, rows: Mapping[str, Mapping[bytes, bytes]]) -
     for group in state.tables[Group.TABLE].values():
         if isinstance(group, Group) and group.mls_id not in known:
             raise corrupt(Group.TABLE)
-
-
-def _delete_rows(turn: Turn, group: Group) -> None:
-    for kind in (Group, Outgoing, Profile, Seen):
-        for record in turn.rows(kind, group.key):
-            turn.delete(record)
-    elsewhere: list[Invite | Sent] = [*turn.rows(Invite), *turn.rows(Sent)]
-    for known in elsewhere:
-        if known.group_id == group.group_id:
-            turn.delete(known)
-    turn.backend.delete_group(group.mls_id)
-
-
-def _is_text(row: Outgoing) -> bool:
-    return row.kind == "message" and contents.decode(row.content).control is None
-
-
-def _new_group(turn: Turn, name: str) -> Group:
-    group_id, own = lines.new_id(turn), lines.own_identity(turn)
-    mls_id = turn.backend.create_group(device.group_data(group_key(group_id), own))
-    group = Group(
-        group_id=group_id,
-        mls_id=mls_id,
-        epoch=0,
-        tree_hash=turn.backend.tree_hash(mls_id),
-        epoch_authenticator=turn.backend.epoch_authenticator(mls_id),
-        updated_at=turn.now,
-        owner=own,
-    )
-    turn.put(group)
-    turn.put(Chat(id=group_id, rev=1, modified_at=turn.now, name=name))
-    lines.learn_own_name(turn, group)
-    return group
-
-
-def _new_invite(turn: Turn, group: Group, link: invite.Link, lifetime: int, max_uses: int) -> Invite:
-    keys = invite.Keys.derive(turn.mls, link.invite_id, link.secret)
-    return Invite(
-        invite_id=link.invite_id,
-        group_id=group.group_id,
-        preview_key=keys.preview,
-        tag_key=keys.tag,
-        welcome_key=keys.welcome,
-        created_at=turn.now,
-        expires_at=turn.now + lifetime * 1000,
-        max_uses=max_uses,
-        secret=link.secret,
-    )
-
-
-def _invite_fields(turn: Turn, group: Group, made: Invite) -> dict[str, Any]:
-    chat, me = turn.get(Chat, group.key), turn.get(Me, b"me")
-    if chat is None or me is None:
-        raise StateError("no_name", "Choose a name first.")
-    preview = invite.Preview(
-        group_id=group.group_id,
-        mls_id=group.mls_id,
-        group_name=chat.name,
-        inviter_name=me.name,
-        inviter_key=turn.backend.identity_key,
-        expires_at=made.expires_at,
-    )
-    expires = datetime.fromtimestamp(made.expires_at / 1000, UTC)
-    return {
-        "invite_id": made.invite_id,
-        "group_id": group.group_id,
-        "preview": preview.seal(turn.mls, made.preview_key, made.invite_id),
-        "expires_at": expires.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "max_uses": made.max_uses,
-        "approval": False,
-    }
-
-
-def _called(turn: Turn, row: Outgoing, status: int, body: dict[str, Any]) -> None:
-    """The final answer to a call of a group's lane."""
-    turn.delete(row)
-    group = lines.need(turn, row.group_id)
-    if row.function == "group_leave":
-        group = lines.notice(turn, group.with_(state="left", why="left_self"), "left_self")
-        lines.save(turn, group)
-    elif status >= 400:
-        if row.function == "invite_create":  # the link will never work
-            made = turn.get(Invite, row.fields["invite_id"])
-            if made:
-                turn.put(made.with_(ended=True))
-        sentence = str(body.get("message") or f"The service answered {status}.")
-        turn.show("problem", code=str(body.get("code", "refused")), sentence=sentence)

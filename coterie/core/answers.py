@@ -1,0 +1,61 @@
+"""What the service's final answers mean: a commit or message that it did not take, a call of a group."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from coterie.core.completing import Completing
+from coterie.core.effects import Call, CatchUp
+from coterie.core.group import commits, lines, outbox
+from coterie.core.records import Invite, Outgoing
+from coterie.core.state import Turn
+
+
+def not_taken(
+    turn: Turn, row: Outgoing, status: int, body: dict[str, Any], completing: Completing, blocked: set[bytes]
+) -> None:
+    """A message or commit was refused, for now (its epoch is gone) or for good."""
+    code = str(body.get("code", ""))
+    sentence = str(body.get("message") or f"the service answered {status}.")
+    group = lines.need(turn, row.group_id)
+    if code == "state_behind":
+        group = lines.notice(turn, group.with_(why="state_behind"), "state_behind")
+        lines.save(turn, group)
+    elif code == "stale_epoch" and row.kind == "message":
+        outbox.stale(turn, row, blocked)
+    elif code == "stale_epoch":  # another commit won: it will come in, and its merge takes this row away
+        blocked.add(row.key)
+        turn.do(CatchUp(row.group_id))
+    elif row.kind == "message":
+        outbox.refused(turn, row, code, sentence)
+    else:
+        _commit_refused(turn, row, code, sentence, completing)
+
+
+def _commit_refused(turn: Turn, row: Outgoing, code: str, sentence: str, completing: Completing) -> None:
+    wanted = lines.need(turn, row.group_id).removals
+    commits.given_up(turn, row)
+    completing.forget(row.group_id)
+    commits.advance(turn, lines.need(turn, row.group_id), [])
+    if code == "already_completed":  # somebody was faster with one of them; the others still wait
+        turn.do(Call("invite_pending", {}))
+    elif row.fields["joins"]:
+        completing.elsewhere |= {join_id for join_id, _ in row.fields["joins"]}  # looked at again
+    elif wanted:
+        turn.show("problem", code=code, sentence=f"The change was not made: {sentence}")
+
+
+def called(turn: Turn, row: Outgoing, status: int, body: dict[str, Any]) -> None:
+    """The final answer to a call of a group's lane."""
+    turn.delete(row)
+    group = lines.need(turn, row.group_id)
+    if row.function == "group_leave":
+        group = lines.notice(turn, group.with_(state="left", why="left_self"), "left_self")
+        lines.save(turn, group)
+    elif status >= 400:
+        if row.function == "invite_create":  # the link will never work
+            made = turn.get(Invite, row.fields["invite_id"])
+            if made:
+                turn.put(made.with_(ended=True))
+        sentence = str(body.get("message") or f"The service answered {status}.")
+        turn.show("problem", code=str(body.get("code", "refused")), sentence=sentence)

@@ -1,0 +1,307 @@
+"""The driver: runs the engine, saves each step, and only then carries out its effects."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from coterie.core.effects import Acknowledge, Call, CatchUp, Drain, Effect, Show, Step
+from coterie.core.engine import Engine
+from coterie.core.mls import Mls
+from coterie.errors import (
+    CoterieError,
+    Refused,
+    StorageError,
+    StorageLost,
+    Unreachable,
+)
+from coterie.ports import TABLES, Answer, Clock, Store, Transport
+from coterie.posting import Posting
+from coterie.session import EARLY, Sessions
+from coterie.sync import Sync
+from coterie_wire import Envelope
+
+log = logging.getLogger("coterie")
+
+T = TypeVar("T")
+
+TICK = 5
+"""Seconds between looks at what time brings."""
+IN_MEMORY = tuple(table for table in TABLES if table != "messages")
+
+
+class Driver:
+    """Everything that one device does by itself: listens, posts, saves, tells."""
+
+    def __init__(
+        self,
+        *,
+        mls: Mls,
+        store: Store,
+        transport: Transport,
+        clock: Clock,
+        on_event: Callable[[dict[str, Any]], None],
+        service_url: str,
+        device_name: str = "Coterie",
+    ) -> None:
+        self._mls = mls
+        self._store = store
+        self._transport = transport
+        self._clock = clock
+        self._on_event = on_event
+        self._origin = service_url
+        self._engine = Engine.load(mls, {})
+        self._turn = asyncio.Lock()
+        self._sessions = Sessions(transport, clock, lambda: self._engine, self._do, device_name)
+        self._sync = Sync(self, transport, clock)
+        self._posting = Posting(self, clock)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._turns: set[asyncio.Future[Any]] = set()
+        self._running = False
+        """Whether listening, posting and ticking have begun."""
+        self._stopping = False
+        self._lost: StorageError | None = None
+        """Why this device's state can't be changed any more."""
+        self._refused = ""
+        """The refresh token that the service refused, so that it is said once."""
+
+    # -- life --
+
+    async def start(self) -> dict[str, Any]:
+        """Load the state and go online. Raises `StorageError`."""
+        await self._reload()
+        self._go_online()
+        return self._engine.snapshot(self._sync.state)
+
+    async def close(self) -> None:
+        """Stop everything; what waits in the outbox goes next time."""
+        await self._stop()
+        await self._transport.close()
+        await self._store.close()
+
+    async def _stop(self) -> None:
+        """End all tasks. A turn that has begun is saved to its end."""
+        self._stopping = True
+        while pending := [task for task in (*self._tasks, *self._turns) if not task.done()]:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*pending, return_exceptions=True)
+        self._running = False
+
+    def _go_online(self) -> None:
+        """Begin to listen and to post, once this device is registered."""
+        engine = self._engine
+        if self._running or engine.read_only or not (engine.registered and engine.session):
+            return
+        self._running = True
+        self._guard(self._sync.run())
+        self._guard(self._keep_ticking())
+        for lane in engine.lanes():
+            self._posting.wake(lane)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """A task that ends with this client; its errors are told."""
+        return self._guard(work)
+
+    def _guard(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """A background task whose end by an error is told, never swallowed."""
+
+        async def run() -> None:
+            try:
+                await work
+            except Exception as error:
+                known = _known(error)
+                if known is None:
+                    log.exception("a background task ended")
+                    self.problem("internal", "Something went wrong in Coterie itself. Reload to go on.")
+                else:
+                    self.problem(known.code, known.sentence)
+
+        task = asyncio.ensure_future(run())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: work.close())  # cancelled before its first step, nobody awaited it
+        return task
+
+    def problem(self, code: str, sentence: str) -> None:
+        """Tell the page what belongs to no line."""
+        self._show({"event": "problem", "code": code, "sentence": sentence})
+
+    def _show(self, event: dict[str, Any]) -> None:
+        try:
+            self._on_event(event)
+        except Exception:  # a page that fails to draw must not keep what was saved from going out
+            log.exception("the page failed to take an event")
+
+    async def _reload(self) -> None:
+        """The engine as the store has it."""
+        self._engine = Engine.load(self._mls, {table: await self._store.load(table) for table in IN_MEMORY})
+
+    # -- save, then act --
+
+    async def _do(self, work: Callable[[Engine, int], Step]) -> None:
+        """Run one change, save it, carry out its effects."""
+
+        def with_none(engine: Engine, now: int) -> tuple[Step, None]:
+            return work(engine, now), None
+
+        await self._run(with_none)
+
+    async def _run(self, work: Callable[[Engine, int], tuple[Step, T]]) -> T:
+        """One turn, in a task of its own: whoever waits for it may be cancelled, saving and acting go on."""
+        turn = asyncio.ensure_future(self._one_turn(work))
+        self._turns.add(turn)
+        turn.add_done_callback(self._turns.discard)
+        return await asyncio.shield(turn)
+
+    async def _one_turn(self, work: Callable[[Engine, int], tuple[Step, T]]) -> T:
+        async with self._turn:
+            if self._lost:
+                raise self._lost
+            step, result = work(self._engine, self._clock.now())
+            if step.changes:
+                await self._save(step)
+            for effect in step.effects:
+                self._perform(effect)
+        return result
+
+    async def _save(self, step: Step) -> None:
+        try:
+            await self._store.commit(step.changes)
+        except (
+            StorageLost
+        ) as error:  # another writer has the state: this one must not go on from what it remembers
+            self._lost = error
+            raise
+        except StorageError as error:
+            self._lost = error  # stands if the state can't be read either
+            await self._reload()  # memory must not know more than the disk
+            self._lost = None
+            raise
+
+    def _perform(self, effect: Effect) -> None:
+        match effect:
+            case Show(event):
+                self._show(event)
+            case _ if self._stopping:
+                pass  # found again in the stored state at the next start
+            case Drain(lane):
+                if self._engine.registered:
+                    self._posting.wake(lane)
+            case CatchUp(group_id):
+                self._sync.catch_up(group_id)
+            case Acknowledge(group_id, seq):
+                self._guard(self._sync.acknowledge(group_id, seq))
+            case Call(function, body):
+                self._guard(self._call_once(function, body))
+
+    # -- what the session and the sync ask for --
+
+    async def token(self) -> str:
+        """An access token that holds for a while."""
+        return await self._sessions.token()
+
+    async def call(self, function: str, body: dict[str, Any]) -> Answer:
+        """Call a function with the session's token; a token that ended is renewed once.
+
+        Raises `Unreachable`, and `Refused` when the session is over, which is told once.
+        """
+        try:
+            token = await self._sessions.token()
+            answer = await self._transport.request("POST", f"/functions/v1/{function}", body, token)
+            if answer.status == 401:
+                token = await self._sessions.renew(token)
+                answer = await self._transport.request("POST", f"/functions/v1/{function}", body, token)
+        except Refused as error:
+            self._session_refused(error)
+            raise
+        return answer
+
+    def _session_refused(self, error: Refused) -> None:
+        session = self._engine.session
+        if session and session.refresh_token != self._refused:
+            self._refused = session.refresh_token
+            self.problem("signed_out", f"The service ended this device's session: {error.sentence}")
+
+    def cursors(self) -> dict[str, int]:
+        """The saved cursor of every group that delivers."""
+        return self._engine.cursors()
+
+    def open_joins(self) -> list[str]:
+        """Own joins that wait."""
+        return self._engine.open_joins()
+
+    async def take_envelope(self, envelope: Envelope, *, paged: bool) -> None:
+        """One envelope of the stream or of a page."""
+        await self._do(lambda engine, now: engine.receive(envelope, now, paged=paged))
+
+    async def take_welcome(self, answer: dict[str, Any]) -> None:
+        """How an own join stands."""
+        await self._do(lambda engine, now: engine.polled(answer, now))
+
+    async def take_joins(self, joins: list[Any]) -> None:
+        """Joins that wait in the groups of this device."""
+        await self._do(lambda engine, now: engine.joins_waiting(joins, now))
+
+    def connection_changed(self, state: str) -> None:
+        """Tell the page."""
+        self._show({"event": "connection", "state": state})
+
+    def back_online(self) -> None:
+        """What waited for the service need not wait longer."""
+        self._posting.back_online()
+
+    # -- posting --
+
+    async def next_post(self, lane: bytes) -> tuple[bytes, str, dict[str, Any]] | None:
+        """What to post next in a lane, of what is saved."""
+        async with self._turn:
+            return None if self._lost else self._engine.next_post(lane)
+
+    async def posted(self, key: bytes, answer: Answer) -> None:
+        """A final answer."""
+        await self._do(lambda engine, now: engine.posted(key, answer.status, answer.body, now))
+
+    async def _call_once(self, function: str, body: dict[str, Any]) -> None:
+        try:
+            answer = await self.call(function, body)
+        except StorageLost:
+            raise
+        except CoterieError:
+            answer = Answer(503, {})  # asked again when its cause is seen again
+        await self._do(lambda engine, now: engine.answered(function, body, answer.status, answer.body, now))
+
+    async def _keep_ticking(self) -> None:
+        failing = False
+        while True:
+            await self._clock.sleep(TICK)
+            try:
+                await self._do(lambda engine, now: engine.tick(now))
+                await self._fresh_token()
+                failing = False
+            except StorageLost:
+                raise
+            except CoterieError as error:
+                if not failing:
+                    self.problem(error.code, error.sentence)
+                failing = True
+
+    async def _fresh_token(self) -> None:
+        session = self._engine.session
+        if session is None or session.expires_at - self._clock.now() / 1000 >= EARLY:
+            return
+        try:
+            await self._sync.new_token(await self._sessions.token())
+        except Unreachable:
+            return  # the next tick tries again
+        except Refused as error:
+            self._session_refused(error)
+
+
+def _known(error: BaseException) -> CoterieError | None:
+    """The error of ours in an exception, or in a task group's bundle of them."""
+    if isinstance(error, BaseExceptionGroup):
+        return next((known for one in error.exceptions if (known := _known(one))), None)
+    return error if isinstance(error, CoterieError) else None
