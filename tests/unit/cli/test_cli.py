@@ -9,6 +9,7 @@ import asyncio
 import json
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -157,6 +158,9 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> I
         return status, shown.out, shown.err
 
     yield call
+    for thread in threading.enumerate():
+        if thread.name == "coterie-stdin":  # it would read from whatever gets this descriptor's number next
+            thread.join()
     for end in ends:
         end.close()
 
