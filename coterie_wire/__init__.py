@@ -19,6 +19,7 @@ from coterie_wire.header import (
 )
 from coterie_wire.hexes import from_hex, to_hex
 from coterie_wire.ids import MAX_INTEGER, integer, is_uuid, uuid_bytes, uuid_text
+from coterie_wire.key_package import KeyPackage, parse_key_package
 
 __all__ = [
     "MAX_INTEGER",
@@ -27,6 +28,7 @@ __all__ = [
     "Envelope",
     "GroupInfoHeader",
     "Header",
+    "KeyPackage",
     "SenderType",
     "WireError",
     "WireFormat",
@@ -36,6 +38,7 @@ __all__ = [
     "is_uuid",
     "parse_group_info_header",
     "parse_header",
+    "parse_key_package",
     "to_hex",
     "uuid_bytes",
     "uuid_text",

@@ -65,7 +65,7 @@ class GroupInfoHeader:
 
 def wire_format(message: bytes) -> WireFormat:
     """Version and wire format of any MLSMessage. Raises `WireError` (`malformed`, `wrong_version`)."""
-    return _start(Reader(message))
+    return start(Reader(message))
 
 
 def parse_header(message: bytes) -> Header:
@@ -74,7 +74,7 @@ def parse_header(message: bytes) -> Header:
     Raises `WireError` for everything else.
     """
     reader = Reader(message)
-    match _start(reader):
+    match start(reader):
         case WireFormat.PRIVATE_MESSAGE:
             return _private(reader)
         case WireFormat.PUBLIC_MESSAGE:
@@ -86,7 +86,7 @@ def parse_header(message: bytes) -> Header:
 def parse_group_info_header(message: bytes) -> GroupInfoHeader:
     """Group id and epoch of a GroupInfo. Raises `WireError`."""
     reader = Reader(message)
-    if _start(reader) is not WireFormat.GROUP_INFO:
+    if start(reader) is not WireFormat.GROUP_INFO:
         raise WireError("This MLS message is not a GroupInfo.")
     if reader.uint(2) != MLS10:
         raise WireError("The GroupInfo is not of MLS 1.0.", code="wrong_version")
@@ -94,7 +94,8 @@ def parse_group_info_header(message: bytes) -> GroupInfoHeader:
     return GroupInfoHeader(group_id=reader.vector(), epoch=_epoch(reader))
 
 
-def _start(reader: Reader) -> WireFormat:
+def start(reader: Reader) -> WireFormat:
+    """Read version and wire format, with which every MLSMessage begins. Raises `WireError`."""
     if reader.uint(2) != MLS10:
         raise WireError("The MLS message is not of MLS 1.0.", code="wrong_version")
     number = reader.uint(2)

@@ -41,9 +41,18 @@ class Reader:
         """An `opaque<V>`."""
         return self.take(self.varint())
 
+    def rest(self) -> bytes:
+        """Everything that is left; the position stays."""
+        return self._data[self._at :]
+
+    @property
+    def at_end(self) -> bool:
+        """True when nothing is left."""
+        return self._at == len(self._data)
+
     def end(self) -> None:
         """Raise `WireError` when something is left over."""
-        if self._at != len(self._data):
+        if not self.at_end:
             raise WireError("Bytes follow the MLS message.", code="trailing_bytes")
 
 

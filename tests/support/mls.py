@@ -71,3 +71,42 @@ def welcome() -> bytes:
 def key_package() -> bytes:
     """A KeyPackage: another one each time."""
     return start(WireFormat.KEY_PACKAGE) + secrets.token_bytes(60)
+
+
+def whole_key_package(
+    signature_key: bytes,
+    identity: bytes,
+    *,
+    not_before: int,
+    not_after: int,
+    last_resort: bool = False,
+    suite: int = 1,
+    leaf_source: bytes = b"\x01",
+    extensions: bytes | None = None,
+) -> bytes:
+    """A KeyPackage with every field in its place; keys and signatures are noise. Times in seconds since 1970."""
+    basic = b"\0\x01"
+    capabilities = b"".join(encode_vector(one) for one in (b"\0\x01", b"\0\x01\0\x03", b"\0\x0a", b"", basic))
+    leaf = (
+        encode_vector(secrets.token_bytes(32))
+        + encode_vector(signature_key)
+        + basic
+        + encode_vector(identity)
+        + capabilities
+        + leaf_source
+        + not_before.to_bytes(8, "big")
+        + not_after.to_bytes(8, "big")
+        + encode_vector(b"\xff\x12" + encode_vector(b"certificate"))
+        + encode_vector(secrets.token_bytes(64))
+    )
+    if extensions is None:
+        extensions = b"\0\x0a\0" if last_resort else b""
+    return (
+        start(WireFormat.KEY_PACKAGE)
+        + b"\0\x01"
+        + suite.to_bytes(2, "big")
+        + encode_vector(secrets.token_bytes(32))
+        + leaf
+        + encode_vector(extensions)
+        + encode_vector(secrets.token_bytes(64))
+    )
