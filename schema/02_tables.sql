@@ -4,8 +4,12 @@ create table if not exists coterie.auth_keys (
   kid text primary key,
   private_key text not null, -- PKCS #8 PEM of an ES256 key
   created_at timestamptz not null default now(),
-  retired_at timestamptz -- signs no more; still verifies
+  retired_at timestamptz -- signs no more from then on; still verifies
 );
+alter table coterie.auth_keys
+  add column if not exists signs_from timestamptz not null default now(), -- published before, so that everybody knows it
+  add column if not exists token_life interval not null default '1 day', -- of the longest token that it may have signed
+  add column if not exists refresh_secret bytea check (length(refresh_secret) = 32); -- the same in each row; null: made of this key
 
 create table if not exists coterie.auth_users (
   user_id uuid primary key,
@@ -33,6 +37,27 @@ create table if not exists coterie.auth_refresh_tokens (
   used_at timestamptz
 );
 create index if not exists auth_refresh_tokens_session_id on coterie.auth_refresh_tokens (session_id);
+
+create table if not exists coterie.auth_passkeys (
+  passkey_id uuid primary key default gen_random_uuid(),
+  user_id uuid not null references coterie.auth_users on delete cascade,
+  credential_id bytea not null constraint auth_passkeys_credential_id unique check (length(credential_id) between 1 and 1023),
+  public_key bytea not null check (length(public_key) between 1 and 8192), -- COSE_Key
+  sign_count bigint not null check (sign_count between 0 and 4294967295), -- 0: this authenticator does not count
+  friendly_name text not null check (char_length(friendly_name) between 1 and 120),
+  created_at timestamptz not null default now(),
+  last_used_at timestamptz
+);
+create index if not exists auth_passkeys_user_id on coterie.auth_passkeys (user_id);
+
+-- Deleted when it is answered, whatever the answer.
+create table if not exists coterie.auth_challenges (
+  challenge_id uuid primary key default gen_random_uuid(),
+  user_id uuid references coterie.auth_users on delete cascade, -- who registers; null: somebody signs in
+  challenge bytea not null check (length(challenge) = 32),
+  expires_at timestamptz not null
+);
+create index if not exists auth_challenges_expires_at on coterie.auth_challenges (expires_at);
 
 ------------------------------------------------------------------------------------------------------------------------
 -- Devices
@@ -188,4 +213,18 @@ create table if not exists coterie.join_claims (
   device_id uuid not null references coterie.devices,
   claimed_until timestamptz not null,
   primary key (join_id, device_id)
+);
+
+------------------------------------------------------------------------------------------------------------------------
+-- Retention and limits. Role coterie_system alone.
+
+create table if not exists coterie.group_retention (
+  group_id uuid primary key references coterie.groups on delete cascade,
+  dropped_seq bigint not null -- bodies up to here are gone
+);
+
+-- Unlogged: what a crash forgets is how often somebody asked.
+create unlogged table if not exists coterie.limits (
+  key bytea primary key check (length(key) = 32), -- SHA-256 of what is limited and of whom
+  free_at timestamptz not null -- when the whole budget is there again
 );

@@ -13,13 +13,27 @@ begin
     execute format('alter table coterie.%I force row level security', v_table);
     execute format('revoke all on coterie.%I from public, coterie_api, coterie_member, coterie_auth, coterie_system', v_table);
   end loop;
-  foreach v_table in array array['auth_keys', 'auth_users', 'auth_sessions', 'auth_refresh_tokens'] loop
+  foreach v_table in array array['auth_keys', 'auth_users', 'auth_sessions', 'auth_refresh_tokens', 'auth_passkeys',
+                                 'auth_challenges'] loop
     execute format('grant select, insert, update, delete on coterie.%I to coterie_auth', v_table);
     execute format('create policy auth on coterie.%I to coterie_auth using (true) with check (true)', v_table);
   end loop;
   foreach v_table in array array['devices', 'device_sessions', 'group_seq', 'group_members', 'messages', 'welcomes',
                                  'joins'] loop
     execute format('grant select on coterie.%I to coterie_system', v_table);
+    execute format('create policy system on coterie.%I for select to coterie_system using (true)', v_table);
+  end loop;
+  foreach v_table in array array['group_retention', 'limits'] loop
+    execute format('grant select, insert, update, delete on coterie.%I to coterie_system', v_table);
+    execute format('create policy system on coterie.%I to coterie_system using (true) with check (true)', v_table);
+  end loop;
+  -- retention deletes from these; to pass over rows that somebody holds it may lock them, and never change them
+  foreach v_table in array array['welcomes', 'joins', 'invites', 'device_sessions', 'key_packages'] loop
+    execute format('grant select, update, delete on coterie.%I to coterie_system', v_table);
+    execute format('create policy sweep_lock on coterie.%I for update to coterie_system using (true) with check (false)', v_table);
+    execute format('create policy sweep on coterie.%I for delete to coterie_system using (true)', v_table);
+  end loop;
+  foreach v_table in array array['invites', 'key_packages'] loop
     execute format('create policy system on coterie.%I for select to coterie_system using (true)', v_table);
   end loop;
   -- what the security definer functions read
@@ -31,6 +45,11 @@ end
 $rls$;
 -- `for update` in hold_invite is checked as an update
 create policy definer_lock on coterie.invites for update to coterie_owner using (true) with check (false);
+-- retention drops bodies, and nothing else of a message
+grant update (body) on coterie.messages to coterie_system;
+create policy sweep on coterie.messages for update to coterie_system using (true) with check (body is null);
+grant select (group_id) on coterie.groups to coterie_system;
+create policy system on coterie.groups for select to coterie_system using (true);
 -- only whether a session has ended
 grant select (session_id, ended_at) on coterie.auth_sessions to coterie_system;
 create policy system on coterie.auth_sessions for select to coterie_system using (true);
