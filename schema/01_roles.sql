@@ -12,8 +12,25 @@
 --
 -- Errors. `coterie.fail` raises SQLSTATE 'CT' + HTTP status, the message is the code of docs/protocol.md, the detail
 -- its further fields as JSON. Broken constraints are translated by name in edge_functions/errors.py.
+--
+-- Versions. A schema has one number, below, which is raised with every change that others may meet; versions only add, so
+-- that a service of an earlier version works on a later schema. A `*_v1` function keeps its parameters and what it
+-- answers; one that has to differ is a `*_v2` beside it. A new column has a default or may be null.
 
 select pg_advisory_xact_lock(7237121802114); -- two processes that start together apply one after the other
+
+do $version$
+declare
+  v_version constant integer := 2; -- edge_functions/schema.py reads this line
+  v_present integer := substring(
+    obj_description(to_regnamespace('coterie')::oid, 'pg_namespace') from '^schema version (\d+)')::integer;
+begin
+  if v_present > v_version then
+    raise exception 'The database has version % of the schema, which is newer than this one, %.', v_present, v_version
+      using errcode = 'object_not_in_prerequisite_state';
+  end if;
+end
+$version$;
 
 do $roles$
 declare
