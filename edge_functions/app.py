@@ -40,6 +40,7 @@ from edge_functions.functions import (
     send_message,
 )
 from edge_functions.identity import ROUTES
+from edge_functions.openapi import Description
 from edge_functions.services import Services, open_services
 from edge_functions.settings import Settings
 from edge_functions.static import Site
@@ -72,6 +73,8 @@ FUNCTIONS: dict[str, Function] = {
 }
 """By name, as under /functions/v1."""
 
+_description = Description(FUNCTIONS)
+
 
 def create_app(settings: Settings) -> ASGIApp:
     """The service with these settings; everything is opened in its lifespan."""
@@ -99,6 +102,8 @@ async def _functions(scope: Scope, receive: Receive, send: Send) -> None:
     function = FUNCTIONS.get(name)
     if function is not None:
         await function(scope, receive, send)
+    elif name == "openapi.json":
+        await _description(scope, receive, send)
     elif scope["type"] == "http":
         await problem(ServiceError(404, "unknown_function"))(scope, receive, send)
     else:

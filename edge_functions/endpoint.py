@@ -50,7 +50,7 @@ class Call:
         return str(answer)
 
 
-Handler = Callable[..., Awaitable[str]]
+Handler = Callable[..., Awaitable[Any]]
 """Takes the call and each declared field by name; gives the answer as JSON text."""
 
 Errors = Mapping[int, Sequence[str]]
@@ -68,12 +68,14 @@ EVERYWHERE: Errors = {
 }
 """What every function may answer."""
 
-AS_DEVICE: Errors = {403: ("device_not_registered", "device_revoked")}
-"""And every function that acts as a device: all but device_register."""
+AS_DEVICE: Errors = {**EVERYWHERE, 403: ("device_not_registered", "device_revoked")}
+"""What every function may answer that acts as the session's device."""
 
 
 class Function:
     """An ASGI app for one function: mounted by `app.py`, or served alone as an edge function."""
+
+    success = 200
 
     def __init__(
         self,
@@ -82,19 +84,22 @@ class Function:
         takes: Mapping[str, Field] | None = None,
         gives: Mapping[str, Shape] | None = None,
         errors: Errors | None = None,
+        common: Errors = AS_DEVICE,
         limit: int = SMALL_BODY,
-        get: bool = False,
+        methods: tuple[str, ...] = ("POST",),
     ) -> None:
         """The declaration of a function, which reads requests and which OpenAPI shows (openapi.py).
 
-        `takes`: the request's fields, handed to `handler` by name. `gives`: the answer's. `errors`: those of its own.
-        `limit`: size of the whole body in bytes. `get`: GET is allowed too, with the fields in the query.
+        `takes`: the request's fields, handed to `handler` by name. `gives`: the answer's. `errors`: those of its own,
+        beside the `common` ones. `limit`: size of the whole body in bytes. `methods`: with GET the fields come in the
+        query.
         """
+        self.handler = handler
         self.takes = takes
         self.gives = gives or {}
         self.errors = errors or {}
-        self.get = get
-        self.handler = handler
+        self.common = common
+        self.methods = methods
         self._limit = limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -112,18 +117,15 @@ class Function:
         if request.method == "OPTIONS":
             return Response(status_code=204, headers=CORS)
         if request.method not in self.methods:
-            raise ServiceError(405, "method_not_allowed")
+            refused = problem(ServiceError(405, "method_not_allowed"))
+            refused.headers["allow"] = ", ".join((*self.methods, "OPTIONS"))
+            return refused
         services: Services = request.state.services
         claims = await services.verifier.verify(bearer(request.headers.get("authorization")))
         raw = await read_json(request, self._limit) if request.method == "POST" else self._from_query(request)
         call = Call(services, claims, Fields(raw))
         text = await self.handler(call, **({} if self.takes is None else read_fields(self.takes, raw)))
         return Response(text, media_type="application/json", headers=CORS)
-
-    @property
-    def methods(self) -> tuple[str, ...]:
-        """Those that are answered, besides OPTIONS."""
-        return ("GET", "POST") if self.get else ("POST",)
 
     @staticmethod
     def _from_query(request: Request) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from coterie_wire import device_proof_message
-from edge_functions.endpoint import Call, Function
+from edge_functions.endpoint import EVERYWHERE, Call, Function
 from edge_functions.errors import ServiceError
 from edge_functions.fields import choice, hexes, label, text, uuid
 
@@ -28,5 +28,6 @@ app = Function(
         "proof": hexes(size=64),
     },
     gives={"device_id": uuid(), "user_id": text()},
-    errors={403: ["bad_proof"], 409: ["key_in_use"]},
+    errors={403: ["bad_proof", "device_revoked"], 409: ["key_in_use"]},
+    common=EVERYWHERE,
 )

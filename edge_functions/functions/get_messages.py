@@ -34,5 +34,5 @@ app = Function(
     },
     gives={"envelopes": listed(ENVELOPE), "last_seq": integer()},
     errors={403: ["not_a_member"]},
-    get=True,
+    methods=("POST", "GET"),
 )

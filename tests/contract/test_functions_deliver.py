@@ -409,5 +409,5 @@ async def test_a_reader_that_does_not_read_is_cut_off(make_service: Callable[...
 async def test_deliver_over_http_says_what_it_is(service: Service) -> None:
     alice = await Device.guest(service.url)
     answer = await alice.http.get("/functions/v1/deliver")
-    assert answer.status_code == 405
-    assert (await alice.call("deliver", group_id=new_id())).status == 426
+    assert (answer.status_code, answer.headers["upgrade"]) == (426, "websocket")
+    (await alice.call("deliver", group_id=new_id())).refused(405, "method_not_allowed")
