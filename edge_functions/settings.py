@@ -11,9 +11,11 @@ from pathlib import Path
 from edge_functions.environment import (
     Network,
     address,
+    long_secret,
     networks,
     one_of,
     origin,
+    origins,
     path,
     postgres,
     read,
@@ -58,6 +60,13 @@ class Settings:
     supabase_url: str | None = setting(
         "SUPABASE_URL", None, "trust this project's Supabase Auth instead of the own one", parse=origin
     )
+    supabase_jwt_secret: str | None = setting(
+        "SUPABASE_JWT_SECRET",
+        None,
+        "that project's legacy JWT secret, if it still signs with HS256; without it such tokens are refused",
+        parse=long_secret,
+        secret=True,
+    )
     trusted_proxies: tuple[Network, ...] = setting(
         "COTERIE_TRUSTED_PROXIES",
         (),
@@ -91,11 +100,29 @@ class Settings:
     refresh_reuse_seconds: float = setting(
         "COTERIE_REFRESH_REUSE_SECONDS", 10.0, "a used refresh token may come again so long", 0, 3600
     )
+    passkey_seconds: float = setting(
+        "COTERIE_PASSKEY_SECONDS", 300.0, "a passkey challenge must be answered within", 0.001, 3600
+    )
+    passkey_origins: tuple[str, ...] = setting(
+        "COTERIE_PASSKEY_ORIGINS",
+        (),
+        "origins, with commas, of further pages that may use the passkeys of PUBLIC_URL's host",
+        parse=origins,
+    )
+    key_days: float = setting(
+        "COTERIE_KEY_DAYS", 90.0, "days after which another key signs the tokens", 0.000001, 3650
+    )
+    key_lead_seconds: float = setting(
+        "COTERIE_KEY_LEAD_SECONDS", 900.0, "a new signing key is published so long before it signs", 0, 86400
+    )
+    key_check_seconds: float = setting(
+        "COTERIE_KEY_CHECK_SECONDS", 60.0, "the signing keys are read from the database so often", 0, 3600
+    )
     jwks_cache_seconds: float = setting(
         "COTERIE_JWKS_CACHE_SECONDS", 600.0, "Supabase's keys are remembered so long"
     )
     jwks_cooldown_seconds: float = setting(
-        "COTERIE_JWKS_COOLDOWN_SECONDS", 10.0, "and fetched at most so often"
+        "COTERIE_JWKS_COOLDOWN_SECONDS", 10.0, "and fetched at most so often; so are the own ones for an unknown key id"
     )
     claim_seconds: float = setting("COTERIE_CLAIM_SECONDS", 10.0, "a claim on a join lapses after", 0.001)
     claim_lockout_seconds: float = setting(
@@ -117,7 +144,69 @@ class Settings:
         "COTERIE_LISTEN_RETRY_SECONDS", 0.25, "between attempts to listen again", 0.001
     )
     queue_frames: int = setting("COTERIE_QUEUE_FRAMES", 2000, "frames that may wait for a slow socket", 1)
-    queue_bytes: int = setting("COTERIE_QUEUE_BYTES", 64 * 2**20, "and their size", 1)
+    queue_bytes: int = setting("COTERIE_QUEUE_BYTES", 16 * 2**20, "and their size", 1)
+    queues_bytes: int = setting(
+        "COTERIE_QUEUES_BYTES",
+        256 * 2**20,
+        "and that of all sockets of a process; the slowest is closed to keep it",
+        1,
+    )
+    sockets_session: int = setting("COTERIE_SOCKETS_SESSION", 10, "open sockets of a session, in a process", 1)
+    sockets_user: int = setting("COTERIE_SOCKETS_USER", 50, "open sockets of a user, in a process", 1)
+    sockets_address: int = setting(
+        "COTERIE_SOCKETS_ADDRESS", 1000, "open sockets of an address, in a process", 1
+    )
+    limit_calls: int = setting(
+        "COTERIE_LIMIT_CALLS", 12000, "calls of functions without a limit of their own, per user and minute", 1
+    )
+    limit_sends: int = setting("COTERIE_LIMIT_SENDS", 6000, "messages, per user and minute", 1)
+    limit_commits: int = setting("COTERIE_LIMIT_COMMITS", 600, "commits and new groups, per user and minute", 1)
+    limit_claims: int = setting(
+        "COTERIE_LIMIT_CLAIMS", 600, "claims of joins and of key packages, per user and minute", 1
+    )
+    limit_invites: int = setting("COTERIE_LIMIT_INVITES", 300, "new invites, per user and hour", 1)
+    limit_joins: int = setting(
+        "COTERIE_LIMIT_JOINS", 300, "look-ups of invites and joins by them, per user and hour", 1
+    )
+    limit_sockets: int = setting("COTERIE_LIMIT_SOCKETS", 120, "sockets opened, per user and minute", 1)
+    limit_refreshes: int = setting("COTERIE_LIMIT_REFRESHES", 600, "refreshes, per address and minute", 1)
+    limit_passkeys: int = setting("COTERIE_LIMIT_PASSKEYS", 300, "passkey attempts, per address and minute", 1)
+    limit_address: int = setting(
+        "COTERIE_LIMIT_ADDRESS", 20, "an address may do so many times what one user may", 1
+    )
+    limit_frames: int = setting(
+        "COTERIE_LIMIT_FRAMES", 6000, "frames of a client that are read at once, per socket and minute", 1
+    )
+    limit_sign_ups: int = setting(
+        "COTERIE_LIMIT_SIGN_UPS", 300, "new guests, per address and hour, over all processes", 1
+    )
+    limit_guesses: int = setting(
+        "COTERIE_LIMIT_GUESSES", 10, "look-ups of invites that fail, per address and minute, over all processes", 1
+    )
+    limit_lookups: int = setting(
+        "COTERIE_LIMIT_LOOKUPS", 1000, "look-ups of an invite, per invite and hour, over all processes", 1
+    )
+    header_seconds: float = setting(
+        "COTERIE_HEADER_SECONDS", 10.0, "a request's headers must have come within", 0.001
+    )
+    body_seconds: float = setting("COTERIE_BODY_SECONDS", 120.0, "and its body", 0.001)
+    retention_acked_days: float = setting(
+        "COTERIE_RETENTION_ACKED_DAYS", 7.0, "ciphertext that every device has acknowledged is kept so long"
+    )
+    retention_days: float = setting(
+        "COTERIE_RETENTION_DAYS", 180.0, "any ciphertext is kept so long; 0: until all have acknowledged it"
+    )
+    retention_spent_days: float = setting(
+        "COTERIE_RETENTION_SPENT_DAYS",
+        30.0,
+        "finished joins, ended invites and sessions, and key packages that were given out are kept so long",
+    )
+    retention_welcome_days: float = setting(
+        "COTERIE_RETENTION_WELCOME_DAYS", 90.0, "a Welcome that nobody fetched is kept so long"
+    )
+    retention_seconds: float = setting(
+        "COTERIE_RETENTION_SECONDS", 3600.0, "between sweeps of retention", 0.001
+    )
     drain_seconds: float = setting(
         "COTERIE_DRAIN_SECONDS",
         0.0,
