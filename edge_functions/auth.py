@@ -38,10 +38,14 @@ class Claims:
 class Verifier:
     """Checks access tokens; a good one is remembered by its SHA-256 for a while, never past its end."""
 
-    def __init__(self, keys: KeySource, *, cache_seconds: float, issuer: str | None) -> None:
+    def __init__(
+        self, keys: KeySource, *, cache_seconds: float, issuer: str | None, secret: str | None = None
+    ) -> None:
+        """`secret`: of an issuer that still signs with HS256, which is refused without it."""
         self._keys = keys
         self._cache_seconds = cache_seconds
         self._issuer = issuer
+        self._secret = secret
         self._cache: OrderedDict[bytes, tuple[float, Claims]] = OrderedDict()
 
     async def verify(self, token: str) -> Claims:
@@ -65,11 +69,7 @@ class Verifier:
 
     async def _check(self, token: str) -> Claims:
         try:
-            kid = jwt.get_unverified_header(token).get("kid")
-            found = await self._keys.find(kid) if isinstance(kid, str) else None
-            if found is None:
-                raise ServiceError(401, "no_session")
-            key, algorithm = found
+            key, algorithm = await self._key(jwt.get_unverified_header(token))
             claims = jwt.decode(
                 token,
                 key,
@@ -81,6 +81,22 @@ class Verifier:
         except (jwt.PyJWTError, ValueError):
             raise ServiceError(401, "no_session") from None
         return _claims(claims)
+
+    async def _key(self, header: dict[str, Any]) -> tuple[Any, str]:
+        """The key that a token's header asks for, and the one algorithm that goes with it.
+
+        HS256 is the configured secret's and no published key's; what else the header says about keys or algorithms
+        counts for nothing.
+        """
+        if header.get("alg") == "HS256":
+            if self._secret is not None:
+                return self._secret, "HS256"
+            raise ServiceError(401, "no_session")
+        kid = header.get("kid")
+        found = await self._keys.find(kid) if isinstance(kid, str) else None
+        if found is None:
+            raise ServiceError(401, "no_session")
+        return found
 
 
 def _claims(raw: dict[str, Any]) -> Claims:

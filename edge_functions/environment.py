@@ -80,6 +80,18 @@ def origin(name: str, text: str) -> str:
     return value
 
 
+def origins(name: str, text: str) -> tuple[str, ...]:
+    """Origins, with commas between them."""
+    return tuple(origin(name, one.strip()) for one in text.split(","))
+
+
+def long_secret(name: str, text: str) -> str:
+    """A key for HMAC-SHA256: at least as long as its hash (RFC 7518, section 3.2). No sentence quotes it."""
+    if len(text.encode()) < 32:
+        raise SettingsError(f"{name} must have at least 32 bytes.")
+    return text
+
+
 def postgres(name: str, text: str) -> str:
     """A connection URI of Postgres; it may hold a password, so no sentence quotes it."""
     if not re.match(r"postgres(ql)?://", text):

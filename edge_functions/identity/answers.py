@@ -1,0 +1,115 @@
+"""How a route under /auth/v1 answers: Supabase Auth's shapes of requests and errors, in one place."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from edge_functions.auth import Claims, bearer
+from edge_functions.body import read_json
+from edge_functions.endpoint import CORS, guarded
+from edge_functions.errors import ServiceError
+from edge_functions.keys import OwnKeys
+from edge_functions.services import Services
+
+METHODS = ("GET", "POST", "OPTIONS", "PUT", "PATCH", "DELETE", "HEAD")
+_BODY = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request to the embedded identity."""
+
+    request: Request
+    services: Services
+    keys: OwnKeys
+
+    async def claims(self) -> Claims:
+        """Who asks. Raises `AuthError` (401 `no_authorization`), `ServiceError` (401 `no_session`)."""
+        header = self.request.headers.get("authorization")
+        if not header:
+            raise AuthError(401, "no_authorization", "This endpoint requires a Bearer token")
+        return await self.services.verifier.verify(bearer(header))
+
+    async def body(self) -> dict[str, Any]:
+        """The JSON object in the body, at most 64 KiB. Fields that nobody asks for are passed over, as there."""
+        return await read_json(self.request, _BODY)
+
+
+Answer = Callable[[Asked], Awaitable[Response]]
+
+
+class AuthError(Exception):
+    """An error in Supabase Auth's own shape."""
+
+    def __init__(
+        self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None
+    ) -> None:
+        self.status, self.code, self.message, self.headers = status, code, message, headers or {}
+        super().__init__(message)
+
+    def response(self, request: Request) -> Response:
+        """Since API version 2024-01-01 `code` is the word; before, it was the status."""
+        body: dict[str, Any] = {"code": self.code, "message": self.message}
+        if request.headers.get("x-supabase-api-version", "") < "2024-01-01":
+            body = {"code": self.status, "error_code": self.code, "msg": self.message}
+        return JSONResponse(body, self.status, headers={**CORS, **self.headers, "x-sb-error-code": self.code})
+
+
+def invalid(message: str) -> AuthError:
+    """400 `validation_failed`."""
+    return AuthError(400, "validation_failed", message)
+
+
+def session_ended() -> AuthError:
+    """The token holds, its session does not any more."""
+    return AuthError(403, "session_not_found", "Session from session_id claim in JWT does not exist")
+
+
+def route(path: str, **answers: Answer) -> Route:
+    """A path and who answers each method (its name in capitals)."""
+
+    async def endpoint(request: Request) -> Response:
+        return await guarded(lambda given: _answered(given, answers), request)
+
+    return Route(path, endpoint, methods=METHODS)
+
+
+async def _answered(request: Request, answers: dict[str, Answer]) -> Response:
+    if request.method == "OPTIONS":
+        return Response(status_code=204, headers=CORS)
+    services: Services = request.state.services
+    try:
+        if services.own_keys is None:
+            raise AuthError(404, "not_found", "This service uses Supabase Auth at another address.")
+        answer = answers.get(request.method)
+        if answer is None:
+            raise AuthError(405, "method_not_allowed", "This method is not allowed here.")
+        response = await answer(Asked(request, services, services.own_keys))
+    except AuthError as error:
+        return error.response(request)
+    except ServiceError as error:
+        return _translated(error).response(request)
+    response.headers.update(CORS)
+    return response
+
+
+def _translated(error: ServiceError) -> AuthError:
+    """What the shared parts raise, in Supabase Auth's words."""
+    match error.code:
+        case "no_session":
+            return AuthError(403, "bad_jwt", "invalid JWT: unable to parse or verify signature")
+        case "too_many" | "too_soon":
+            return AuthError(429, "over_request_rate_limit", error.sentence, error.headers())
+        case "bad_request" | "unsupported_media_type":
+            return AuthError(400, "bad_json", f"Could not read body: {error.sentence}")
+        case _:
+            return AuthError(error.status, error.code, error.sentence, error.headers())
+
+
+async def nothing_here(_asked: Asked) -> Response:
+    """For every other path."""
+    raise AuthError(404, "not_found", "There is nothing at this address.")
