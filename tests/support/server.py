@@ -33,8 +33,11 @@ _numbers = itertools.count(1)
 class Service:
     """`python -m edge_functions serve`, started, stopped, killed and started again by a test."""
 
-    def __init__(self, data: Path, environment: dict[str, str]) -> None:
-        """`environment` holds settings (edge_functions/settings.py); the port stays the same over restarts."""
+    def __init__(self, data: Path, environment: dict[str, str], root: Path = ROOT) -> None:
+        """`environment` holds settings (edge_functions/settings.py); the port stays the same over restarts; `root` has
+        the code that runs.
+        """
+        self._root = root
         self.port = free_port()
         self.url = f"http://localhost:{self.port}"
         self.log = data / "service.log"
@@ -55,7 +58,7 @@ class Service:
         """Start it and wait until it says that it is ready."""
         self._process = subprocess.Popen(
             [sys.executable, "-m", "edge_functions", "serve"],
-            cwd=ROOT,
+            cwd=self._root,
             env=self._environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
