@@ -83,6 +83,10 @@ class Person:
         self.page.get_by_label("Your name in the group").fill(self.name)
         self.page.get_by_role("button", name="Join", exact=True).click()
 
+    def asked(self) -> None:
+        """The request is saved: until then a reload shows the link again."""
+        expect(self.page.get_by_role("heading", name=re.compile("^Join “"))).to_be_hidden(timeout=SOON_MS)
+
     def join(self, link: str) -> None:
         """Open a link, ask, and be let in."""
         self.ask(link)

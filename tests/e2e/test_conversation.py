@@ -97,6 +97,7 @@ def test_a_reload_at_any_time_loses_nothing_and_repeats_nothing(meet: Meet) -> N
     alice.start()
     alice.create("Friends")
     bob.ask(alice.invite())
+    bob.asked()
     bob.page.reload()  # while it waits, or has just been let in
     bob.page.get_by_role("navigation").get_by_role("button", name="Friends").click()
     bob.composer.wait_for()
