@@ -67,6 +67,7 @@ def _serve(settings: Settings, listening: socket.socket) -> int:
         access_log=False,  # addresses of pages hold invite ids
         log_level="warning",
         server_header=False,
+        proxy_headers=False,  # the app does that, for the proxies in its settings
         timeout_graceful_shutdown=settings.shutdown_seconds,
     )
     server = _Server(config, f"Coterie is ready: open {settings.public_url}")

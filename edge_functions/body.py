@@ -1,5 +1,6 @@
 """Requests as they arrive: bytes counted while they stream in, JSON matched on shape, nothing unknown let through."""
 
+import asyncio
 import json
 import unicodedata
 from datetime import UTC, datetime, timedelta
@@ -17,12 +18,16 @@ _RAW = 16
 """A label may be so many times too long before NFC, whose time grows with the square of the combining characters."""
 
 
-async def read_json(request: Request, limit: int) -> dict[str, Any]:
-    """The JSON object in the body, at most `limit` bytes; an empty body is an empty object.
+async def read_json(request: Request, limit: int, seconds: float) -> dict[str, Any]:
+    """The JSON object in the body, at most `limit` bytes within `seconds`; an empty body is an empty object.
 
-    Raises `ServiceError`: 413 `too_large`, 415 `unsupported_media_type`, 400 `bad_request`.
+    Raises `ServiceError`: 408 `too_slow`, 413 `too_large`, 415 `unsupported_media_type`, 400 `bad_request`.
     """
-    data = await _read(request, limit)
+    try:
+        async with asyncio.timeout(seconds):
+            data = await _read(request, limit)
+    except TimeoutError:
+        raise ServiceError(408, "too_slow", "The body came too slowly.") from None
     if not data:
         return {}
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()

@@ -16,6 +16,7 @@ from edge_functions.auth import Claims, bearer
 from edge_functions.body import Fields, read_json
 from edge_functions.errors import ServiceError, bad_request, defect
 from edge_functions.fields import Field, Shape, read_fields
+from edge_functions.limits import address_of
 from edge_functions.services import Services, open_services
 from edge_functions.settings import Settings
 
@@ -43,6 +44,8 @@ class Call:
     services: Services
     claims: Claims
     fields: Fields
+    address: str | None
+    """Where it comes from (`limits.address_of`)."""
 
     async def sql(self, statement: str, *arguments: Any) -> str:
         """The JSON text that a `*_v1` function answers; its first parameter is the claims."""
@@ -60,6 +63,7 @@ EVERYWHERE: Errors = {
     400: ("bad_request",),
     401: ("no_session",),
     405: ("method_not_allowed",),
+    408: ("too_slow",),
     413: ("too_large",),
     415: ("unsupported_media_type",),
     429: ("too_many", "too_soon"),
@@ -87,12 +91,13 @@ class Function:
         common: Errors = AS_DEVICE,
         limit: int = SMALL_BODY,
         methods: tuple[str, ...] = ("POST",),
+        pace: str = "calls",
     ) -> None:
         """The declaration of a function, which reads requests and which OpenAPI shows (openapi.py).
 
         `takes`: the request's fields, handed to `handler` by name. `gives`: the answer's. `errors`: those of its own,
         beside the `common` ones. `limit`: size of the whole body in bytes. `methods`: with GET the fields come in the
-        query.
+        query. `pace`: which limit of limits.py counts its calls.
         """
         self.handler = handler
         self.takes = takes
@@ -101,6 +106,7 @@ class Function:
         self.common = common
         self.methods = methods
         self._limit = limit
+        self._pace = pace
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -121,9 +127,15 @@ class Function:
             refused.headers["allow"] = ", ".join((*self.methods, "OPTIONS"))
             return refused
         services: Services = request.state.services
+        address = address_of(request.scope)
+        services.limits.address(self._pace, address)
         claims = await services.verifier.verify(bearer(request.headers.get("authorization")))
-        raw = await read_json(request, self._limit) if request.method == "POST" else self._from_query(request)
-        call = Call(services, claims, Fields(raw))
+        services.limits.user(self._pace, claims.sub)
+        if request.method == "POST":
+            raw = await read_json(request, self._limit, services.settings.body_seconds)
+        else:
+            raw = self._from_query(request)
+        call = Call(services, claims, Fields(raw), address)
         text = await self.handler(call, **({} if self.takes is None else read_fields(self.takes, raw)))
         return Response(text, media_type="application/json", headers=CORS)
 
@@ -153,9 +165,9 @@ async def guarded(answer: Callable[[Request], Awaitable[Response]], request: Req
 
 
 def problem(error: ServiceError, body: Mapping[str, Any] | None = None) -> Response:
-    """An error as an answer. After `too_large` the connection closes, so that the rest need not be read."""
-    headers = {**CORS, **error.headers()}
-    if error.code == "too_large":
+    """An error as an answer. After `too_large` and `too_slow` the connection closes: the rest need not be read."""
+    headers = {**CORS, **error.headers(), "x-sb-error-code": error.code}
+    if error.code in {"too_large", "too_slow"}:
         headers["connection"] = "close"
     return JSONResponse(body or error.body(), error.status, headers=headers)
 

@@ -9,6 +9,7 @@ from edge_functions.auth import Verifier
 from edge_functions.db import Database
 from edge_functions.hub import Hub
 from edge_functions.keys import OwnKeys, SupabaseKeys
+from edge_functions.limits import Limits
 from edge_functions.postgres import database_url
 from edge_functions.retention import keep_sweeping
 from edge_functions.settings import Settings
@@ -22,6 +23,7 @@ class Services:
     db: Database
     verifier: Verifier
     hub: Hub
+    limits: Limits
     own_keys: OwnKeys | None
     """None when Supabase Auth signs the tokens."""
 
@@ -55,7 +57,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         stack.push_async_callback(hub.stop)
         sweeping = asyncio.create_task(keep_sweeping(db, settings))
         stack.push_async_callback(_cancelled, sweeping)
-        yield Services(settings, db, verifier, hub, own_keys)
+        yield Services(settings, db, verifier, hub, Limits(settings, db), own_keys)
 
 
 async def _cancelled(task: "asyncio.Task[None]") -> None:

@@ -26,4 +26,5 @@ app = Function(
     gives={"group_id": uuid(), "epoch": integer(), "seq": integer()},
     errors={409: ["group_exists"], 422: ["wrong_header"]},
     limit=LARGE_BODY,
+    pace="commits",
 )

@@ -19,4 +19,5 @@ app = Function(
     takes={"join_id": uuid()},
     gives={"join_id": uuid(), "claimed_until": time()},
     errors={403: ["not_a_member"], 409: ["already_claimed", "not_open"]},
+    pace="claims",
 )

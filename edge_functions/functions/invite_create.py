@@ -45,4 +45,5 @@ app = Function(
     },
     gives={"invite_id": hexes(size=16)},
     errors={403: ["not_a_member"], 409: ["invite_exists"]},
+    pace="invites",
 )

@@ -8,14 +8,11 @@ from edge_functions.fields import JOIN_STATUS, hexes, uuid
 async def handle(call: Call, join_id: str, invite_id: bytes, kp_hex: bytes, tag: bytes, hello: bytes) -> str:
     """The key package is for the members to judge; here it only must be one."""
     fault = None if _is_key_package(kp_hex) else "wrong_header"
-    return await call.sql(
-        "select coterie.invite_join_v1($1, $2, $3, $4, $5, $6, $7)",
-        join_id,
+    statement = "select coterie.invite_join_v1($1, $2, $3, $4, $5, $6, $7)"
+    return await call.services.limits.look_up(
+        call.address,
         invite_id,
-        kp_hex,
-        tag,
-        hello,
-        fault,
+        lambda: call.sql(statement, join_id, invite_id, kp_hex, tag, hello, fault),
     )
 
 
@@ -41,4 +38,5 @@ app = Function(
         409: ["already_member", "join_id_reused", "join_open"],
         422: ["wrong_header"],
     },
+    pace="joins",
 )

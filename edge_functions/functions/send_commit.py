@@ -17,4 +17,5 @@ app = Function(
     gives=commits.GIVES,
     errors=commits.ERRORS,
     limit=LARGE_BODY,
+    pace="commits",
 )

@@ -52,4 +52,5 @@ app = Function(
         409: ["message_id_reused", "stale_epoch", "state_behind"],
         422: ["wrong_header"],
     },
+    pace="sends",
 )

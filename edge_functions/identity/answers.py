@@ -13,6 +13,7 @@ from edge_functions.body import read_json
 from edge_functions.endpoint import CORS, guarded
 from edge_functions.errors import ServiceError
 from edge_functions.keys import OwnKeys
+from edge_functions.limits import address_of
 from edge_functions.services import Services
 
 METHODS = ("GET", "POST", "OPTIONS", "PUT", "PATCH", "DELETE", "HEAD")
@@ -32,11 +33,13 @@ class Asked:
         header = self.request.headers.get("authorization")
         if not header:
             raise AuthError(401, "no_authorization", "This endpoint requires a Bearer token")
-        return await self.services.verifier.verify(bearer(header))
+        claims = await self.services.verifier.verify(bearer(header))
+        self.services.limits.user("calls", claims.sub)
+        return claims
 
     async def body(self) -> dict[str, Any]:
         """The JSON object in the body, at most 64 KiB. Fields that nobody asks for are passed over, as there."""
-        return await read_json(self.request, _BODY)
+        return await read_json(self.request, _BODY, self.services.settings.body_seconds)
 
 
 Answer = Callable[[Asked], Awaitable[Response]]
@@ -88,6 +91,7 @@ async def _answered(request: Request, answers: dict[str, Answer]) -> Response:
         answer = answers.get(request.method)
         if answer is None:
             raise AuthError(405, "method_not_allowed", "This method is not allowed here.")
+        services.limits.address(_pace(request.url.path), address_of(request.scope))
         response = await answer(Asked(request, services, services.own_keys))
     except AuthError as error:
         return error.response(request)
@@ -95,6 +99,13 @@ async def _answered(request: Request, answers: dict[str, Answer]) -> Response:
         return _translated(error).response(request)
     response.headers.update(CORS)
     return response
+
+
+def _pace(path: str) -> str:
+    """Which limit of limits.py counts these requests."""
+    if path.endswith("/token"):
+        return "refreshes"
+    return "passkeys" if "/passkeys/" in path else "calls"
 
 
 def _translated(error: ServiceError) -> AuthError:

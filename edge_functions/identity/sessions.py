@@ -16,6 +16,7 @@ async def sign_up(asked: Asked) -> Response:
     body = await asked.body()
     if body.get("email") or body.get("phone"):
         raise AuthError(422, "signup_disabled", "Only anonymous sign-ins are enabled")
+    await asked.services.limits.sign_up(asked.request.scope)
     refresh_token = new_refresh_token()
     signed_up = await asked.services.db.value("select coterie.auth_sign_up_v1($1)", token_hash(refresh_token))
     return await session(asked, json.loads(signed_up), refresh_token)
