@@ -29,7 +29,7 @@ CORS = {
     "access-control-allow-headers": "authorization, x-client-info, apikey, content-type, x-retry-count, traceparent, "
     "tracestate, baggage, x-region, x-supabase-api-version",
     "access-control-allow-methods": "GET, POST, PUT, PATCH, DELETE, OPTIONS",
-    "access-control-expose-headers": "retry-after, x-sb-error-code",
+    "access-control-expose-headers": "retry-after, x-sb-error-code, x-supabase-api-version",
     "access-control-max-age": "7200",
 }
 """What Supabase's own functions allow. Tokens come in a header, never in a cookie, so any origin may ask."""

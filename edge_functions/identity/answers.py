@@ -18,6 +18,7 @@ from edge_functions.services import Services
 
 METHODS = ("GET", "POST", "OPTIONS", "PUT", "PATCH", "DELETE", "HEAD")
 _BODY = 64 * 1024
+_VERSION = "x-supabase-api-version"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +56,15 @@ class AuthError(Exception):
         super().__init__(message)
 
     def response(self, request: Request) -> Response:
-        """Since API version 2024-01-01 `code` is the word; before, it was the status."""
-        body: dict[str, Any] = {"code": self.code, "message": self.message}
-        if request.headers.get("x-supabase-api-version", "") < "2024-01-01":
+        """From API version 2024-01-01 on `code` is the word, and the answer says so; before, it was the status."""
+        headers = {**CORS, **self.headers, "x-sb-error-code": self.code}
+        body: dict[str, Any]
+        if request.headers.get(_VERSION, "") < "2024-01-01":
             body = {"code": self.status, "error_code": self.code, "msg": self.message}
-        return JSONResponse(body, self.status, headers={**CORS, **self.headers, "x-sb-error-code": self.code})
+        else:
+            body = {"code": self.code, "message": self.message}
+            headers[_VERSION] = "2024-01-01"
+        return JSONResponse(body, self.status, headers=headers)
 
 
 def invalid(message: str) -> AuthError:
