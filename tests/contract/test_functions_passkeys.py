@@ -355,9 +355,9 @@ async def test_without_a_session_there_is_nothing_but_signing_in(service: Servic
     credential = Passkey(service.url).create(begun["options"])
     verifier = Device(service.url)
     verifier.session = alice.session
-    execute_url = service._environment["DATABASE_URL"]
     execute(
-        execute_url, f"update coterie.auth_sessions set ended_at = now() where user_id = '{alice.user_id}'"
+        service.database,
+        f"update coterie.auth_sessions set ended_at = now() where user_id = '{alice.user_id}'",
     )
     body = {"challenge_id": begun["challenge_id"], "credential": credential, "friendly_name": "x"}
     for method, path in calls:

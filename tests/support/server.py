@@ -82,6 +82,11 @@ class Service:
         ready.set()  # it ended
 
     @property
+    def database(self) -> str:
+        """As a superuser, where the test gave it one."""
+        return self._environment["DATABASE_URL"]
+
+    @property
     def pid(self) -> int:
         """Of the running process."""
         assert self._process is not None
