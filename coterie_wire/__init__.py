@@ -19,10 +19,11 @@ from coterie_wire.header import (
 )
 from coterie_wire.hexes import from_hex, to_hex
 from coterie_wire.ids import MAX_INTEGER, integer, is_uuid, uuid_bytes, uuid_text
-from coterie_wire.key_package import KeyPackage, parse_key_package
+from coterie_wire.key_package import SUITES, KeyPackage, parse_key_package
 
 __all__ = [
     "MAX_INTEGER",
+    "SUITES",
     "CommitData",
     "ContentType",
     "Envelope",

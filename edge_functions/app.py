@@ -19,6 +19,8 @@ from edge_functions.functions import (
     commit_pause,
     deliver,
     device_register,
+    device_revoke,
+    devices_list,
     get_messages,
     group_create,
     group_info_get,
@@ -36,8 +38,12 @@ from edge_functions.functions import (
     invite_poll,
     invite_revoke,
     invites_list,
+    key_packages_claim,
+    key_packages_count,
+    key_packages_publish,
     send_commit,
     send_message,
+    welcomes_list,
 )
 from edge_functions.identity import ROUTES
 from edge_functions.openapi import Description
@@ -51,6 +57,8 @@ FUNCTIONS: dict[str, Function] = {
     "commit_pause": commit_pause.app,
     "deliver": deliver.app,
     "device_register": device_register.app,
+    "device_revoke": device_revoke.app,
+    "devices_list": devices_list.app,
     "get_messages": get_messages.app,
     "group_create": group_create.app,
     "group_info_get": group_info_get.app,
@@ -68,8 +76,12 @@ FUNCTIONS: dict[str, Function] = {
     "invite_poll": invite_poll.app,
     "invite_revoke": invite_revoke.app,
     "invites_list": invites_list.app,
+    "key_packages_claim": key_packages_claim.app,
+    "key_packages_count": key_packages_count.app,
+    "key_packages_publish": key_packages_publish.app,
     "send_commit": send_commit.app,
     "send_message": send_message.app,
+    "welcomes_list": welcomes_list.app,
 }
 """By name, as under /functions/v1."""
 

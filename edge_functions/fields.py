@@ -1,5 +1,6 @@
 """What requests hold and answers give, declared once: what reads a request also describes it (openapi.py)."""
 
+import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ _MOST = 10_000
 """Items in a list."""
 _UUID = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 _HEX = "^([0-9a-f]{2})+$"
+_USER_ID = '^[!-"$-~]+$'
+"""Printable ASCII without '#'. Supabase's and our own ids are UUIDs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,24 @@ def hexes(*, size: int | None = None, at_most: int | None = None) -> Field:
     )
 
 
+def one_of(*allowed: int, default: int) -> Field:
+    """One of a few numbers."""
+    schema = {"type": "integer", "enum": list(allowed), "default": default}
+
+    def read(value: Any, name: str) -> int:
+        if isinstance(value, bool) or value not in allowed or not isinstance(value, int):
+            raise bad_request(f"{name} must be one of: {', '.join(map(str, allowed))}.")
+        return value
+
+    return Field(schema, read, default)
+
+
+def optional(field: Field) -> Field:
+    """The same, or missing, or null; read as None then."""
+    schema = {**nullable(field).schema, "default": None}
+    return Field(schema, lambda value, name: None if value is None else field.read(value, name), None)
+
+
 def boolean() -> Field:
     """True or false."""
     return Field({"type": "boolean"}, _boolean)
@@ -133,6 +154,18 @@ def uuids(*, at_most: int = _MOST) -> Field:
             _checked(uuid_text, one, name=f"an id in {name}") for one in _list(value, name, at_most=at_most)
         ]
         return _different(ids, name)
+
+    return Field(schema, read)
+
+
+def user_ids(*, at_most: int) -> Field:
+    """A list of different user ids; read in ascending order."""
+    item = {"type": "string", "minLength": 1, "maxLength": 200, "pattern": _USER_ID}
+    schema = {"type": "array", "items": item, "maxItems": at_most, "uniqueItems": True}
+
+    def read(value: Any, name: str) -> list[str]:
+        ids = [_user_id(one, name) for one in _list(value, name, at_most=at_most)]
+        return sorted(_different(ids, name))
 
     return Field(schema, read)
 
@@ -205,12 +238,6 @@ def record(fields: Mapping[str, Shape], optional: Mapping[str, Shape] | None = N
     )
 
 
-JOIN_STATUS = choice(
-    "waiting", "approval", "claimed", "welcomed", "joined", "refused", "expired", "cancelled"
-)
-"""How a join stands."""
-
-
 # ---- readers
 
 
@@ -238,6 +265,12 @@ def _boolean(value: Any, name: str) -> bool:
     if not isinstance(value, bool):
         raise bad_request(f"{name} must be true or false.")
     return value
+
+
+def _user_id(value: Any, name: str) -> str:
+    if isinstance(value, str) and len(value) <= 200 and re.fullmatch(_USER_ID, value):
+        return value
+    raise bad_request(f"{name} must be a list of user ids.")
 
 
 def _label(value: Any, name: str, at_most: int) -> str:
@@ -274,3 +307,14 @@ def _different(ids: list[str], name: str) -> list[str]:
     if len(set(ids)) != len(ids):
         raise bad_request(f"{name} names something twice.")
     return ids
+
+
+# ---- what several functions answer
+
+JOIN_STATUS = choice(
+    "waiting", "approval", "claimed", "welcomed", "joined", "refused", "expired", "cancelled"
+)
+"""How a join stands."""
+
+STOCK: Mapping[str, Shape] = {"available": integer(), "last_resort": boolean(), "refill_below": integer()}
+"""What is left of a device's key packages."""

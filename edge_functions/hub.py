@@ -1,9 +1,9 @@
 """Fan-out: one LISTEN per process, one query per group and wake-up, however many sockets it serves.
 
-A notification carries a group and a seq and nothing else. What a socket gets was listed for it by the
-database, in the same snapshot as the rows. A socket first catches up with queries of its own device; it turns
-live in the moment when its position equals the feed's, so that nothing is missed and nothing comes twice.
-Whenever in doubt it falls back to catching up, from its own position.
+A notification carries a group and a seq, or a device whose key packages or fellow devices changed, and nothing
+else. What a socket gets was listed for it by the database, in the same snapshot as the rows. A socket first catches
+up with queries of its own device; it turns live in the moment when its position equals the feed's, so that nothing
+is missed and nothing comes twice. Whenever in doubt it falls back to catching up, from its own position.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ import asyncpg
 from edge_functions.db import Database
 from edge_functions.errors import ServiceError, defect
 from edge_functions.settings import Settings
-from edge_functions.sockets import Position, Socket, envelope_frame, frame
+from edge_functions.sockets import INVITATIONS, KEY_PACKAGES, Position, Socket, envelope_frame, frame
 
 _CHECK_SECONDS = 15
 _PAGE = 200
@@ -95,7 +95,7 @@ class Hub:
         while True:
             group = await socket.work.get()
             try:
-                await (self.refresh(socket) if group is None else self._catch_up(socket, group))
+                await self._do(socket, group)
             except ServiceError as error:
                 if error.code == "not_a_member" and group is not None:
                     self._drop(socket, group)
@@ -104,6 +104,17 @@ class Hub:
                     socket.work.put_nowait(group)
                 else:
                     raise
+
+    async def _do(self, socket: Socket, work: str | None) -> None:
+        if work is None:
+            await self.refresh(socket)
+        elif work == KEY_PACKAGES:
+            stock = await self._db.value("select coterie.key_packages_count_v1($1)", socket.claims)
+            socket.tell_stock(json.loads(stock))
+        elif work == INVITATIONS:
+            await self._tell_invitations(socket)
+        else:
+            await self._catch_up(socket, work)
 
     async def refresh(self, socket: Socket) -> None:
         """Compare the socket with what the database says now."""
@@ -119,6 +130,15 @@ class Hub:
             socket.tell_once(join, frame("join_waiting", join=join))
         for join in state["joins"]:
             socket.tell_once(join, frame("welcome", **join))
+        socket.tell_stock(state["stock"])
+        if state["invited"]:
+            await self._tell_invitations(socket)
+
+    async def _tell_invitations(self, socket: Socket) -> None:
+        listed = await self._db.value("select coterie.welcomes_list_v1($1, null)", socket.claims)
+        for invitation in json.loads(listed)["welcomes"]:
+            await socket.outbox.room()
+            socket.tell_invitation(invitation)
 
     # ---- where a socket stands
 
@@ -294,9 +314,16 @@ class Hub:
             for socket in by_key[device, session]:
                 if socket in self._sockets:
                     self._tell_member(socket, group, member, changes["pending"])
+        self._tell_joiners(by_key, changes)
+
+    @staticmethod
+    def _tell_joiners(by_key: dict[tuple[str, str], list[Socket]], changes: dict[str, Any]) -> None:
         for device, session, join in changes["joins"]:
             for socket in by_key[device, session]:
                 socket.tell_once(join, frame("welcome", **join))
+        for device, session in changes["invited"]:
+            for socket in by_key[device, session]:
+                socket.work.put_nowait(INVITATIONS)
 
     def _tell_member(
         self, socket: Socket, group: str, member: list[Any], pending: list[dict[str, Any]]
@@ -357,11 +384,23 @@ class Hub:
 
     def _hear(self, payload: str) -> None:
         group, _, seq = payload.partition(":")
-        if seq == "0":
+        if group in ("device", "packages"):
+            self._hear_of_device(group, seq)
+        elif seq == "0":
             self._note_change(group)
         elif (feed := self._feeds.get(group)) is not None:
             feed.heard = max(feed.heard, int(seq))
             self._wake(feed)
+
+    def _hear_of_device(self, what: str, device: str) -> None:
+        for socket in self._sockets:
+            if socket.device_id != device:
+                continue
+            if what == "packages":
+                socket.work.put_nowait(KEY_PACKAGES)
+            else:
+                socket.outbox.push(frame("device_changed"))
+                socket.work.put_nowait(None)  # the database will say whether this one was revoked
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

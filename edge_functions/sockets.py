@@ -65,6 +65,12 @@ class Outbox:
         return len(self._frames) * 2 <= self._max_frames and self._bytes * 2 <= self._max_bytes
 
 
+KEY_PACKAGES = "key_packages"
+"""Work for a socket: see how many are left."""
+INVITATIONS = "invitations"
+"""Work for a socket: see whether somebody added the device."""
+
+
 @dataclass(slots=True)
 class Position:
     """How far one group was sent to one socket."""
@@ -90,8 +96,9 @@ class Socket:
         self.outbox = outbox
         self.positions: dict[str, Position] = {}
         self.work: asyncio.Queue[str | None] = asyncio.Queue()
-        """Groups to catch up with; None: look at everything again."""
+        """Groups to catch up with, `KEY_PACKAGES`, `INVITATIONS`; None: look at everything again."""
         self._told: set[tuple[str, str]] = set()
+        self._stock_told: int | None = None
 
     @property
     def key(self) -> tuple[str, str]:
@@ -104,6 +111,20 @@ class Socket:
         if news not in self._told:
             self._told.add(news)
             self.outbox.push(text)
+
+    def tell_invitation(self, invitation: dict[str, Any]) -> None:
+        """Push one, once."""
+        news = (invitation["group_id"], str(invitation["seq"]))
+        if news not in self._told:
+            self._told.add(news)
+            self.outbox.push(frame("invitation", **invitation))
+
+    def tell_stock(self, stock: dict[str, Any]) -> None:
+        """Push how many key packages are left, when they are few and no longer as many as was said last."""
+        available, refill_below = stock["available"], stock["refill_below"]
+        if available < refill_below and available != self._stock_told:
+            self.outbox.push(frame("key_packages_low", available=available, refill_below=refill_below))
+        self._stock_told = available
 
     def fall_back(self, group: str) -> None:
         """Stop serving a group live; the socket's worker catches up from where it was."""

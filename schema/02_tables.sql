@@ -95,6 +95,18 @@ create table if not exists coterie.key_packages (
 );
 create index if not exists key_packages_free on coterie.key_packages (device_id, last_resort, not_after)
   where claimed_at is null;
+-- Given or replaced: the package goes, the row stays, so that the same one is not published again.
+alter table coterie.key_packages alter column key_package drop not null;
+
+-- What a claim was answered, so that asking again takes nothing more.
+create table if not exists coterie.key_package_claims (
+  device_id uuid not null references coterie.devices on delete cascade, -- who claimed
+  claim_id uuid not null,
+  asked bytea not null check (length(asked) = 32), -- SHA-256 of the request
+  answer json not null,
+  created_at timestamptz not null default now(),
+  primary key (device_id, claim_id)
+);
 
 ------------------------------------------------------------------------------------------------------------------------
 -- Groups. Hot tables lead with group_id, so that they can be partitioned by it.
@@ -162,6 +174,10 @@ create table if not exists coterie.welcomes (
   created_at timestamptz not null default now(),
   primary key (group_id, device_id, seq)
 );
+alter table coterie.welcomes
+  add column if not exists sender_device uuid, -- who added the device; null: before this was kept
+  add column if not exists sender_user text;
+create index if not exists welcomes_device_id on coterie.welcomes (device_id);
 
 create table if not exists coterie.invites (
   invite_id bytea primary key check (length(invite_id) = 16),

@@ -28,14 +28,17 @@ language sql stable set search_path = '' as $$
 $$;
 
 ------------------------------------------------------------------------------------------------------------------------
--- Security definer functions: all there are. They read, never write, and never enter a role. Each table that
--- they read has a policy for coterie_owner, because row-level security is forced on the owner too.
+-- Security definer functions: all there are. They never enter a role, and they read; the two that write say so. Each
+-- table that they read has a policy for coterie_owner, because row-level security is forced on the owner too.
 
--- What is known about the session in the claims: its device, and whether one of them has ended.
-create or replace function coterie.session_state(out device_id uuid, out revoked boolean, out ended boolean)
+-- What is known about the session in the claims: its device, whether one of them has ended, and whether a minute has passed
+-- since the device was seen.
+drop function if exists coterie.session_state(); -- a function's result cannot be replaced
+create function coterie.session_state(out device_id uuid, out revoked boolean, out ended boolean, out unseen boolean)
 language sql stable security definer set search_path = '' as $$
   select d.device_id, d.revoked_at is not null, coalesce(
-      (select a.ended_at is not null from coterie.auth_sessions a where a.session_id = me.session_id), false)
+      (select a.ended_at is not null from coterie.auth_sessions a where a.session_id = me.session_id), false),
+    d.last_seen < now() - interval '1 minute'
   from (select coterie.my_session() as session_id, coterie.my_user() as user_id) me
   left join (coterie.device_sessions s join coterie.devices d on d.device_id = s.device_id)
     on s.session_id = me.session_id and d.user_id = me.user_id
@@ -76,4 +79,49 @@ $$;
 create or replace function coterie.count_waiting(p_invite bytea) returns bigint
 language sql stable security definer set search_path = '' as $$
   select count(*) from coterie.joins where invite_id = p_invite and status in ('waiting', 'approval', 'claimed')
+$$;
+
+-- Writes: ends the sessions of a device of the caller's own user, where the identity is the embedded one.
+create or replace function coterie.end_sessions(p_device uuid) returns void
+language sql volatile security definer set search_path = '' as $$
+  update coterie.auth_sessions a set ended_at = now()
+  from coterie.device_sessions s join coterie.devices d on d.device_id = s.device_id
+  where d.device_id = p_device and d.user_id = coterie.my_user() and a.session_id = s.session_id and a.ended_at is null
+$$;
+
+-- Writes: takes one key package of each device of these users, for good, or its last resort, which stays; null when it has
+-- neither. A member sees the packages of others by taking them and in no other way. The users are this device's own and
+-- those of whom a device is in a group with this one now, both having entered it; revoked devices and this one are left out.
+create or replace function coterie.take_key_packages(p_users text[], p_suite integer)
+returns table (device_id uuid, user_id text, key_package bytea, last_resort boolean)
+language sql volatile security definer set search_path = '' as $$
+  with known as materialized (
+    select u.user_id from unnest(p_users) u (user_id)
+    where u.user_id = coterie.my_user() or exists (
+      select from coterie.devices d
+      join coterie.group_members theirs on theirs.device_id = d.device_id
+      join coterie.group_members mine on mine.group_id = theirs.group_id
+      where d.user_id = u.user_id and theirs.until_seq is null and theirs.joined_at is not null
+        and mine.device_id = coterie.my_device() and mine.until_seq is null and mine.joined_at is not null)),
+  wanted as materialized (
+    select x.device_id, x.user_id from (
+      select d.device_id, d.user_id, row_number() over (partition by d.user_id order by d.last_seen desc, d.device_id) as rank
+      from coterie.devices d join known on known.user_id = d.user_id
+      where d.revoked_at is null and d.device_id <> coterie.my_device()) x
+    where x.rank <= 100),
+  taken as materialized ( -- who comes at the same moment passes over a row that is being taken
+    select w.device_id, k.ref, k.key_package from wanted w cross join lateral (
+      select p.ref, p.key_package from coterie.key_packages p
+      where p.device_id = w.device_id and p.suite = p_suite and not p.last_resort
+        and p.claimed_at is null and p.not_after > clock_timestamp()
+      order by p.not_after limit 1 for update skip locked) k),
+  marked as (
+    update coterie.key_packages k set claimed_at = clock_timestamp(), claimed_by = coterie.my_device(), key_package = null
+    from taken t where k.device_id = t.device_id and k.ref = t.ref)
+  select w.device_id, w.user_id, coalesce(t.key_package, r.key_package), t.key_package is null
+  from wanted w
+  left join taken t on t.device_id = w.device_id
+  left join coterie.key_packages r on t.device_id is null and r.device_id = w.device_id and r.suite = p_suite
+    and r.last_resort and r.claimed_at is null and r.not_after > clock_timestamp()
+  order by w.user_id, w.device_id
 $$;

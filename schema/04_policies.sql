@@ -38,13 +38,15 @@ begin
   end loop;
   -- what the security definer functions read
   foreach v_table in array array['devices', 'device_sessions', 'auth_sessions', 'groups', 'group_members', 'invites',
-                                 'joins'] loop
+                                 'joins', 'key_packages'] loop
     execute format('create policy definer on coterie.%I for select to coterie_owner using (true)', v_table);
   end loop;
 end
 $rls$;
 -- `for update` in hold_invite is checked as an update
 create policy definer_lock on coterie.invites for update to coterie_owner using (true) with check (false);
+create policy definer_end on coterie.auth_sessions for update to coterie_owner
+  using (true) with check (ended_at is not null);
 -- retention drops bodies, and nothing else of a message
 grant update (body) on coterie.messages to coterie_system;
 create policy sweep on coterie.messages for update to coterie_system using (true) with check (body is null);
@@ -69,8 +71,21 @@ create policy own on coterie.device_sessions to coterie_member
   with check (session_id = (select coterie.my_session())
     and device_id in (select d.device_id from coterie.devices d where d.user_id = (select coterie.my_user())));
 
-grant select, insert, delete on coterie.key_packages to coterie_member;
-create policy own on coterie.key_packages to coterie_member
+-- Own ones. What others may have of them, they take by take_key_packages.
+grant select, insert, update (claimed_at, key_package), delete on coterie.key_packages to coterie_member;
+create policy own_read on coterie.key_packages for select to coterie_member
+  using (device_id in (select d.device_id from coterie.devices d where d.user_id = (select coterie.my_user())));
+create policy own_insert on coterie.key_packages for insert to coterie_member
+  with check (device_id = (select coterie.my_device()));
+create policy own_update on coterie.key_packages for update to coterie_member
+  using (device_id = (select coterie.my_device())) with check (device_id = (select coterie.my_device()));
+create policy own_delete on coterie.key_packages for delete to coterie_member
+  using (device_id = (select coterie.my_device()));
+create policy definer_take on coterie.key_packages for update to coterie_owner
+  using (true) with check (claimed_at is not null and key_package is null);
+
+grant select, insert, delete on coterie.key_package_claims to coterie_member;
+create policy own on coterie.key_package_claims to coterie_member
   using (device_id = (select coterie.my_device())) with check (device_id = (select coterie.my_device()));
 
 grant select, insert, update (group_info, last_empty_commit_at, paused_by, paused_until)
@@ -115,7 +130,8 @@ grant select, insert, delete on coterie.welcomes to coterie_member;
 create policy joiner_read on coterie.welcomes for select to coterie_member
   using (device_id = (select coterie.my_device()));
 create policy member_insert on coterie.welcomes for insert to coterie_member
-  with check (group_id in (select coterie.my_groups()));
+  with check (group_id in (select coterie.my_groups()) and sender_device = (select coterie.my_device())
+    and sender_user = (select coterie.my_user()));
 create policy joiner_delete on coterie.welcomes for delete to coterie_member
   using (device_id = (select coterie.my_device()));
 

@@ -81,7 +81,8 @@ begin
   where group_id = p_group and device_id = v_me and until_seq is null returning from_seq into v_from;
   if not found then perform coterie.fail(403, 'not_a_member'); end if;
   delete from coterie.welcomes where group_id = p_group and device_id = v_me;
-  update coterie.joins set status = 'joined' where group_id = p_group and device_id = v_me and status = 'welcomed';
+  update coterie.joins set status = case status when 'welcomed' then 'joined' else 'cancelled' end
+  where group_id = p_group and device_id = v_me and status in ('waiting', 'approval', 'claimed', 'welcomed');
   perform coterie.announce(p_group, 0);
   return json_build_object('group_id', p_group, 'from_seq', v_from);
 end $$;

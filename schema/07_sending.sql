@@ -187,8 +187,8 @@ begin
   update coterie.groups set group_info = p_group_info where group_id = p_group;
   perform coterie.complete_joins(v_me, p_group, v_send.next_seq, p_joins, p_tags, p_welcomed, p_invites);
   perform coterie.change_roster(p_group, v_send.next_seq, p_added, p_removed, p_welcomed);
-  insert into coterie.welcomes (group_id, device_id, seq, welcome)
-  select p_group, w.device, v_send.next_seq, w.welcome from unnest(p_welcomed, p_welcomes) w (device, welcome);
+  insert into coterie.welcomes (group_id, device_id, seq, welcome, sender_device, sender_user)
+  select p_group, w.device, v_send.next_seq, w.welcome, v_me, coterie.my_user() from unnest(p_welcomed, p_welcomes) w (device, welcome);
   if p_end_invites then perform coterie.end_invites(p_group); end if;
   perform coterie.announce(p_group, v_send.next_seq), coterie.announce(p_group, 0);
   return json_build_object('seq', v_send.next_seq, 'epoch', p_epoch + 1, 'server_time', coterie.rfc3339(v_now));

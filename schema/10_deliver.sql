@@ -8,9 +8,10 @@ declare
 begin
   perform set_config('coterie.claims', p_claims::text, true), set_config('role', 'coterie_member', true);
   v_me := coterie.enter_device();
-  update coterie.devices set last_seen = now() where device_id = v_me and last_seen < now() - interval '1 minute';
   return json_build_object(
     'device_id', v_me,
+    'stock', coterie.key_package_stock(v_me),
+    'invited', exists (select from coterie.invitations(array[v_me], null)),
     'groups', (
       select coalesce(json_agg(json_build_object(
         'group_id', m.group_id, 'from_seq', m.from_seq, 'until_seq', m.until_seq)), '[]')
@@ -71,5 +72,8 @@ begin
       'joins', (
         select coalesce(json_agg(json_build_array(l.device_id, l.session_id, coterie.poll_json(j)) order by j.created_at), '[]')
         from live l join coterie.joins j on j.device_id = l.device_id
-        where l.alive and j.group_id = p_group and j.status in ('welcomed', 'refused', 'expired'))));
+        where l.alive and j.group_id = p_group and j.status in ('welcomed', 'refused', 'expired')),
+      'invited', (
+        select coalesce(json_agg(json_build_array(l.device_id, l.session_id)), '[]') from live l
+        where l.alive and l.device_id in (select i.device_id from coterie.invitations(p_devices, p_group) i))));
 end $$;

@@ -4,7 +4,7 @@ do $execute$
 declare
   v_function record;
   v_system text[] := array['fail', 'rfc3339', 'live_sockets', 'page', 'envelope', 'join_json', 'join_status', 'poll_json',
-    'acked_by_all', 'drop_bodies'];
+    'invitations', 'acked_by_all', 'drop_bodies'];
   v_auth text[] := array['fail', 'rfc3339', 'my_user', 'my_session', 'user_json', 'auth_me', 'passkey_json'];
 begin
   for v_function in

@@ -128,6 +128,14 @@ FORBIDDEN = {
     " values ('somebody', sha256('k'), 'x', 'person')",
     "bind its session to another's device": "insert into coterie.device_sessions (session_id, device_id)"
     " values ('{session}', '{bob}') on conflict (session_id) do update set device_id = excluded.device_id",
+    "leave a Welcome in another's name": "insert into coterie.welcomes"
+    " (group_id, device_id, seq, welcome, sender_device, sender_user)"
+    " values ('{hers}', '{alice}', 1, '\\x00', '{bob}', 'somebody')",
+    "publish key packages for another": "insert into coterie.key_packages"
+    " (device_id, ref, key_package, suite, last_resort, not_after)"
+    " values ('{bob}', sha256('p'), '\\x00', 1, false, now())",
+    "answer another's claim": "insert into coterie.key_package_claims (device_id, claim_id, asked, answer)"
+    " values ('{bob}', gen_random_uuid(), sha256('a'), '{{}}')",
     "wait as another": "insert into coterie.joins"
     " (join_id, group_id, device_id, user_id, source, key_package, status)"
     " values (gen_random_uuid(), '{his}', '{bob}', 'x', 'direct', '\\x00', 'waiting')",
@@ -205,6 +213,30 @@ async def test_a_welcome_is_read_by_its_device_alone(
         async with api.transaction():
             await enter(api, member)
             assert await api.fetchval("select count(*) from coterie.welcomes") == count
+
+
+async def test_key_packages_of_others_are_neither_seen_nor_changed(
+    api: asyncpg.Connection, owner: asyncpg.Connection, make_member: Any
+) -> None:
+    """Nor by members of the same group: they have take_key_packages, and nothing beside it."""
+    alice, bob = await make_member(), await make_member()
+    group = await alice.group()
+    await owner.execute(
+        f"insert into coterie.group_members (group_id, device_id, from_seq, joined_at)"
+        f" values ('{group}', '{bob.device}', 1, now())"
+    )
+    await owner.execute(
+        f"""insert into coterie.key_packages (device_id, ref, key_package, suite, last_resort, not_after)
+            values ('{bob.device}', sha256('p'), '\\x01', 1, false, now() + interval '1 day')"""
+    )
+    for member, count in ((alice, 0), (bob, 1)):
+        async with api.transaction():
+            await enter(api, member)
+            assert await api.fetchval("select count(*) from coterie.key_packages") == count
+            assert await api.execute("update coterie.key_packages set claimed_at = null") == f"UPDATE {count}"
+    async with api.transaction():
+        await enter(api, alice)
+        assert await api.execute("delete from coterie.key_packages") == "DELETE 0"
 
 
 async def test_the_role_ends_with_the_statement(api: asyncpg.Connection, make_member: Any) -> None:

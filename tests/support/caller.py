@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from coterie_wire import CommitData, device_proof_message
 from tests.support import mls
+from tests.support.server import execute
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,23 @@ class Device:
         device.device_id = (await device.register()).ok()["device_id"]
         return device
 
+    async def another(self, database_url: str) -> "Device":
+        """Another device of the same user. Guests cannot sign in twice, so the database is told who they are."""
+        other = Device(self.http.url)
+        await other.sign_in()
+        session = f"update coterie.auth_sessions set user_id = '{self.user_id}'"
+        execute(database_url, f"{session} where session_id = '{other.session_id}'")
+        await other.refresh()
+        other.device_id = (await other.register(name="Phone")).ok()["device_id"]
+        return other
+
+    async def refresh(self) -> None:
+        """The session's next tokens."""
+        body = {"refresh_token": self.session["refresh_token"]}
+        answer = await self.http.post("/auth/v1/token?grant_type=refresh_token", json=body)
+        assert answer.status_code == 200, answer.text
+        self.session = answer.json()
+
     async def sign_in(self) -> None:
         """A new guest."""
         answer = await self.http.post("/auth/v1/signup", json={})
@@ -139,6 +158,31 @@ class Device:
         headers["content-type"] = "application/json"
         answer = await self.http.post(f"/functions/v1/{function}", content=json.dumps(body), headers=headers)
         return Answer(answer.status_code, answer.json(), answer.headers)
+
+    # ---- key packages
+
+    def key_package(self, *, hours: float = 84 * 24, **changes: Any) -> bytes:
+        """One of this device that ends in so many hours and began an hour ago."""
+        now = int(time.time())
+        fields = {
+            "signature_key": self.public_key,
+            "identity": f"{self.user_id}#{self.device_id}".encode(),
+            "not_before": now - 3600,
+            "not_after": now + int(hours * 3600),
+        }
+        return mls.whole_key_package(**{**fields, **changes})
+
+    async def publish(self, count: int, *, last_resort: bytes | None = None) -> list[str]:
+        """`key_packages_publish`; gives the packages as they were posted, in hex."""
+        packages = [self.key_package().hex() for _ in range(count)]
+        more = {} if last_resort is None else {"last_resort": last_resort.hex()}
+        (await self.call("key_packages_publish", key_packages=packages, **more)).ok()
+        return packages
+
+    async def claim(self, *users: "Device", **changes: Any) -> Answer:
+        """`key_packages_claim` for the users of these devices."""
+        body = {"claim_id": new_id(), "user_ids": [one.user_id for one in users], **changes}
+        return await self.call("key_packages_claim", **body)
 
     # ---- groups
 

@@ -13,6 +13,7 @@ from edge_functions.settings import Settings
 from edge_functions.sockets import Outbox, Socket
 
 GROUP = "b0000000-0000-4000-8000-00000000000f"
+NOTHING = {"stock": {"available": 100, "last_resort": True, "refill_below": 25}, "invited": False}
 
 
 class Log:
@@ -33,7 +34,7 @@ class Log:
         """`deliver_open_v1` and `get_messages_v1`; `claims` is the name of the device."""
         if "deliver_open" in statement:
             group = {"group_id": GROUP, "from_seq": 1, "until_seq": None}
-            return json.dumps({"device_id": claims, "groups": [group], "pending": [], "joins": []})
+            return json.dumps({"device_id": claims, "groups": [group], "pending": [], "joins": [], **NOTHING})
         _, after, limit = arguments
         last = self.last
         await self.answer(claims)
