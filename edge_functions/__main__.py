@@ -1,139 +1,102 @@
-"""`python -m edge_functions serve`: the service, its database and the page in one process."""
+"""`coterie-server`, also `python -m edge_functions`: serve, apply the schema, keep it running."""
 
 import argparse
 import logging
 import os
-import signal
-import socket
 import sys
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 
-import uvicorn
-
-from edge_functions.app import create_app
-from edge_functions.environment import SettingsError, describe
-from edge_functions.postgres import started_database
-from edge_functions.schema import PostgresError, apply_now
+from edge_functions import admin, log
+from edge_functions.environment import SettingsError, describe, markdown, unknown
+from edge_functions.errors import ServiceError
+from edge_functions.schema import PostgresError, apply_now, schema_text
+from edge_functions.serving import serve
 from edge_functions.settings import Settings
 
-_PORTS_TO_TRY = 20
+_log = logging.getLogger("edge_functions")
 
 
 def main() -> int:
-    """Read the command line; the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="edge_functions",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog=f"Settings, from the environment:\n{describe(Settings)}",
-    )
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("serve", help="start the service")
-    commands.add_parser("apply-schema", help="apply the schema to DATABASE_URL and stop")
-    command = parser.parse_args().command
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    """Read the command line; the exit status: 0 done, 1 failed, 2 not begun."""
+    given = _parser().parse_args()
     try:
         settings = Settings.from_environment()
-        return serve(settings) if command == "serve" else _apply(settings)
-    except (SettingsError, PostgresError) as error:
+        log.configure(settings.log, settings.log_level)
+        for sentence in unknown(Settings, os.environ):
+            _log.warning(sentence)
+        status: int = given.do(settings, given)
+    except (SettingsError, PostgresError, admin.AdminError) as error:
         print(error, file=sys.stderr)
         return 2
+    except ServiceError as error:
+        print(f"{error.sentence} ({error.code})", file=sys.stderr)
+        return 1
+    return status
 
 
-def serve(settings: Settings) -> int:
-    """Serve until SIGTERM or SIGINT."""
-    listening = _listen(settings.host, settings.port)
-    port = listening.getsockname()[1]
-    settings = replace(settings, port=port, public_url=settings.public_url or f"http://localhost:{port}")
-    signal.signal(signal.SIGTERM, _stop)  # uvicorn raises its signals again when it is done
-    try:
-        with started_database(settings) as url:
-            return _serve(replace(settings, database_url=url), listening)
-    except KeyboardInterrupt:
-        return 0
-
-
-def _stop(_number: int, _frame: object) -> None:
-    raise KeyboardInterrupt
-
-
-def _serve(settings: Settings, listening: socket.socket) -> int:
-    config = uvicorn.Config(
-        create_app(settings),
-        ws="websockets-sansio",
-        ws_max_size=1024 * 1024,
-        ws_per_message_deflate=False,  # ciphertext: compressing it anew for every socket costs more than it saves
-        lifespan="on",
-        access_log=False,  # addresses of pages hold invite ids
-        log_level="warning",
-        server_header=False,
-        proxy_headers=False,  # the app does that, for the proxies in its settings
-        timeout_graceful_shutdown=settings.shutdown_seconds,
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="coterie-server",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=f"Settings, from the environment (docs/settings.md):\n{describe(Settings)}",
     )
-    server = _Server(config, f"Coterie is ready: open {settings.public_url}")
-    server.run(sockets=[listening])
-    return 0 if server.started else 1
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add(commands, "serve", "start the service", lambda settings, _: serve(settings))
+    apply = _add(commands, "apply-schema", "apply the schema to DATABASE_URL and stop", _apply)
+    apply.add_argument("--print", action="store_true", help="print it instead, for psql or an editor of SQL")
+    _add(commands, "settings", "print docs/settings.md", _settings)
+    administer = commands.add_parser("admin", help="backup, restore, retention, keys, status")
+    actions = administer.add_subparsers(metavar="ACTION", required=True)
+    backup = _add(
+        actions, "backup", "write all data into FILE", lambda settings, it: admin.backup(settings, it.file)
+    )
+    backup.add_argument("file", metavar="FILE", type=Path)
+    restore = _add(
+        actions,
+        "restore",
+        "read FILE into an empty database",
+        lambda settings, it: admin.restore(settings, it.file),
+    )
+    restore.add_argument("file", metavar="FILE", type=Path)
+    _add(actions, "retention", "drop what is over, now", lambda settings, _: admin.retention(settings))
+    _add(
+        actions,
+        "rotate-keys",
+        "let another key sign the tokens",
+        lambda settings, _: admin.rotate_keys(settings),
+    )
+    _add(actions, "status", "version, tables and their sizes", lambda settings, _: admin.status(settings))
+    return parser
 
 
-class _Server(uvicorn.Server):
-    """Says when it is ready."""
-
-    def __init__(self, config: uvicorn.Config, ready: str) -> None:
-        super().__init__(config)
-        self._ready = ready
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started:
-            print(self._ready, flush=True)
+def _add(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    about: str,
+    do: Callable[[Settings, argparse.Namespace], int],
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=about)
+    parser.set_defaults(do=do)
+    return parser
 
 
-def _apply(settings: Settings) -> int:
+def _apply(settings: Settings, given: argparse.Namespace) -> int:
+    if given.print:
+        print(schema_text(), end="")
+        return 0
     if settings.database_url is None:
-        print(
-            "Set DATABASE_URL to the database, with a user that may create roles and schemas.",
-            file=sys.stderr,
+        raise SettingsError(
+            "Set DATABASE_URL to the database, with a user that may create roles and schemas."
         )
-        return 2
     apply_now(settings.database_url)
     print("The schema is applied.")
     return 0
 
 
-def _listen(host: str, first: int) -> socket.socket:
-    """A listening socket on `first` or the next free port, saying who has the one before. Raises `SettingsError`."""
-    for port in range(first, min(first + _PORTS_TO_TRY, 65536)):
-        try:
-            listening = socket.create_server((host, port), backlog=1024)
-        except OSError as error:
-            print(
-                f"Port {port} cannot be used ({os.strerror(error.errno or 0)}){_who_listens(port)}; trying the next.",
-                file=sys.stderr,
-            )
-            continue
-        # asyncio sets this only on sockets that it opened itself; without it an answer may wait 40 ms for an ACK
-        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return listening
-    raise SettingsError(f"No free port from {first} on; choose one with PORT.")
-
-
-def _who_listens(port: int) -> str:
-    """The process that listens on a port, as far as /proc tells this user."""
-    inodes = {
-        f"socket:[{fields[9]}]"
-        for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
-        if table.exists()
-        for fields in (line.split() for line in table.read_text().splitlines()[1:])
-        if fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port
-    }
-    for descriptor in Path("/proc").glob("[0-9]*/fd/*") if inodes else ():
-        try:
-            if str(descriptor.readlink()) in inodes:
-                process = descriptor.parts[2]
-                return f", used by {Path('/proc', process, 'comm').read_text().strip()} (process {process})"
-        except OSError:
-            continue
-    return ""
+def _settings(_: Settings, __: argparse.Namespace) -> int:
+    print(markdown(Settings), end="")
+    return 0
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from typing import Any
 import asyncpg
 
 from edge_functions.errors import from_database
+from edge_functions.metrics import timed
 
 
 class Database:
@@ -15,6 +16,7 @@ class Database:
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", url: str) -> None:
         self._pool = pool
         self._url = url
+        self._running = 0
 
     @classmethod
     async def connect(cls, url: str, size: int) -> "Database":
@@ -36,12 +38,31 @@ class Database:
 
     async def value(self, statement: str, *arguments: Any) -> Any:
         """The one value that a statement gives, in a transaction of its own. Raises `ServiceError`."""
-        return await _translated(lambda: self._pool.fetchval(statement, *arguments))
+        return await self._run(statement, lambda: self._pool.fetchval(statement, *arguments))
 
     async def row(self, statement: str, *arguments: Any) -> asyncpg.Record:
         """The one row that a statement gives. Raises `ServiceError`."""
-        rows: list[asyncpg.Record] = await _translated(lambda: self._pool.fetch(statement, *arguments))
+        rows: list[asyncpg.Record] = await self._run(
+            statement, lambda: self._pool.fetch(statement, *arguments)
+        )
         return rows[0]
+
+    async def _run(self, statement: str, call: Callable[[], Awaitable[Any]]) -> Any:
+        self._running += 1
+        try:
+            with timed(statement):
+                return await _translated(call)
+        finally:
+            self._running -= 1
+
+    def usage(self) -> dict[str, float]:
+        """Connections in use and idle, and statements that wait for one."""
+        size, idle = self._pool.get_size(), self._pool.get_idle_size()
+        return {
+            "used": size - idle,
+            "idle": idle,
+            "waiting": max(0, self._running - self._pool.get_max_size()),
+        }
 
     async def listener(self) -> "asyncpg.Connection[asyncpg.Record]":
         """A connection of its own, for LISTEN. Raises `ServiceError`."""

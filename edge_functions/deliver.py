@@ -14,6 +14,8 @@ from edge_functions.auth import Claims, Verifier
 from edge_functions.db import Database
 from edge_functions.errors import ServiceError, bad_request, defect
 from edge_functions.hub import Hub
+from edge_functions.limits import Limits, address_of
+from edge_functions.metrics import FRAMES_IN, FRAMES_OUT
 from edge_functions.settings import Settings
 from edge_functions.sockets import Outbox, Socket, frame
 
@@ -28,12 +30,19 @@ class Connection:
     """One WebSocket from `hello` to its end."""
 
     def __init__(
-        self, websocket: WebSocket, db: Database, verifier: Verifier, hub: Hub, settings: Settings
+        self,
+        websocket: WebSocket,
+        db: Database,
+        verifier: Verifier,
+        hub: Hub,
+        limits: Limits,
+        settings: Settings,
     ) -> None:
         self._websocket = websocket
         self._db = db
         self._verifier = verifier
         self._hub = hub
+        self._limits = limits
         self._settings = settings
         self._expires = 0
         self._acks: dict[str, int] = {}
@@ -42,13 +51,14 @@ class Connection:
     async def run(self) -> None:
         """Serve it. An error is told in a frame before the socket closes."""
         await self._websocket.accept()
+        address = address_of(self._websocket.scope)
         try:
-            socket = await self._open()
-            try:
-                await self._serve(socket)
-            finally:
-                self._hub.remove(socket)
-                await self._write_acks(socket)
+            with self._limits.socket_of_address(address):
+                self._limits.address("sockets", address)
+                claims, cursors = await self._hello()
+                self._limits.user("sockets", claims.sub)
+                with self._limits.socket_of(claims.sub, claims.session_id):
+                    await self._run(await self._open(claims, cursors))
         except WebSocketDisconnect:
             pass
         except ServiceError as error:
@@ -57,8 +67,16 @@ class Connection:
             _log.error("deliver: %s", defect(error))
             await self._goodbye(ServiceError(500, "internal"))
 
-    async def _open(self) -> Socket:
-        """`hello` → `ready`."""
+    async def _run(self, socket: Socket) -> None:
+        try:
+            await self._serve(socket)
+        finally:
+            self._hub.remove(socket)
+            socket.outbox.close()
+            await self._write_acks(socket)
+
+    async def _hello(self) -> tuple[Claims, dict[str, int]]:
+        """Who it is, and where the client stands."""
         try:
             async with asyncio.timeout(self._settings.hello_seconds):
                 hello = await self._receive()
@@ -69,10 +87,13 @@ class Connection:
                 cursors = {_checked(uuid_text, one): _checked(integer, seq) for one, seq in raw.items()}
             case _:
                 raise bad_request("The first frame must be hello with token and cursors.")
-        claims = await self._verifier.verify(token)
+        return await self._verifier.verify(token), cursors
+
+    async def _open(self, claims: Claims, cursors: dict[str, int]) -> Socket:
+        """`ready`."""
         self._expires = claims.expires
         state = json.loads(await self._db.value("select coterie.deliver_open_v1($1)", claims.json()))
-        outbox = Outbox(self._settings.queue_frames, self._settings.queue_bytes)
+        outbox = Outbox(self._settings.queue_frames, self._settings.queue_bytes, self._hub.waiting)
         socket = Socket(state["device_id"], claims.session_id, claims.json(), cursors, outbox)
         outbox.push(frame("ready", device_id=socket.device_id))
         self._hub.add(socket)
@@ -104,6 +125,7 @@ class Connection:
 
     async def _read(self, socket: Socket) -> None:
         while True:
+            await self._limits.frame(socket.session_id)
             match await self._receive():
                 case {"type": "ack", "group_id": group, "seq": seq}:
                     key, saved = _checked(uuid_text, group), _checked(integer, seq)
@@ -127,6 +149,7 @@ class Connection:
         message = await self._websocket.receive()
         if message["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(message.get("code", 1005))
+        FRAMES_IN.inc()
         try:
             value = json.loads(message.get("text") or "")
         except (ValueError, RecursionError):
@@ -138,6 +161,7 @@ class Connection:
     async def _write(self, socket: Socket) -> None:
         while True:
             await self._websocket.send_text(await socket.outbox.take())
+            FRAMES_OUT.inc()
 
     async def _ack(self, socket: Socket) -> None:
         """Write acks in batches: they are a hint for retention, the client's cursor is the truth."""

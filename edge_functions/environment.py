@@ -35,12 +35,13 @@ def setting(
     a `secret` is in no `repr`; `shown` stands in the table for a default that depends on the machine.
     """
     kind = type(default)
-    if parse is None and kind in (int, float):
-        parse = lambda _name, text: _number(kind, text, meta)  # noqa: E731
-    meta = {
-        "name": name, "about": about, "low": low, "high": high, "parse": parse or _text, "default": default,
-        "shown": shown, "number": kind in (int, float),
+    meta: dict[str, Any] = {
+        "name": name, "about": about, "low": low, "high": high, "default": default, "shown": shown,
+        "number": kind in (int, float),
     }  # fmt: skip
+    if parse is None:
+        parse = (lambda _name, text: _number(kind, text, meta)) if meta["number"] else _text
+    meta["parse"] = parse
     if callable(default):
         return field(default_factory=default, metadata=meta, repr=not secret)
     return field(default=default, metadata=meta, repr=not secret)

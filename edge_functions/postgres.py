@@ -43,6 +43,10 @@ _LIBC = ctypes.CDLL(None)
 _log = logging.getLogger("edge_functions")
 
 
+class InUse(PostgresError):
+    """Another service uses the data folder."""
+
+
 @contextlib.asynccontextmanager
 async def database_url(settings: Settings) -> AsyncIterator[str]:
     """The URL by which to connect as `coterie_api`, the schema applied; embedded Postgres runs meanwhile."""
@@ -59,6 +63,23 @@ def started_database(settings: Settings) -> Iterator[str]:
     with contextlib.ExitStack() as stack:
         url = settings.database_url or stack.enter_context(EmbeddedPostgres(settings.data)).url
         yield asyncio.run(prepare(url))
+
+
+@contextlib.contextmanager
+def reached(folder: Path) -> Iterator[str]:
+    """As superuser, the Postgres under `folder`: that of the service which runs, otherwise started meanwhile."""
+    embedded = EmbeddedPostgres(folder)
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(embedded)
+        except InUse:
+            embedded.find()
+        yield embedded.url
+
+
+def program(name: str) -> Path:
+    """One of Postgres' own programs, of version 18. Raises `PostgresError`."""
+    return _binaries() / name
 
 
 class EmbeddedPostgres:
@@ -104,6 +125,11 @@ class EmbeddedPostgres:
             raise
         return self
 
+    def find(self) -> None:
+        """Look where its socket is, without starting it: another process has."""
+        self._user = SYSTEM_USER if os.geteuid() == 0 else None
+        self._sockets = self._socket_folder()
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
@@ -125,7 +151,7 @@ class EmbeddedPostgres:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             owner = os.read(self._lock, 20).decode().strip() or "unknown"
-            raise PostgresError(
+            raise InUse(
                 f"Another Coterie service (process {owner}) uses {self._folder}. "
                 "Stop it, or choose another folder with COTERIE_DATA."
             ) from None

@@ -9,6 +9,7 @@ from typing import Any
 
 from edge_functions.db import Database
 from edge_functions.errors import ServiceError, defect
+from edge_functions.metrics import SWEPT
 from edge_functions.settings import Settings
 
 BATCH = 500
@@ -44,6 +45,8 @@ async def sweep(db: Database, settings: Settings) -> dict[str, int]:
         batch = await _batch(db, "select coterie.auth_retention_v1($1, $2)", spent, BATCH)
         more = any(rows >= BATCH for rows in batch.values())
         gone.update(batch)
+    for kind, rows in gone.items():
+        SWEPT.labels(kind).inc(rows)
     return {kind: rows for kind, rows in gone.items() if rows}
 
 

@@ -18,6 +18,11 @@ API_ROLE = "coterie_api"
 SCHEMA = Path(__file__).parent.parent / "schema"
 """Parts of one script, in the order of their names."""
 
+PRESENT = (
+    "select coalesce(obj_description(oid, 'pg_namespace'), '') from pg_namespace where nspname = 'coterie'"
+)
+"""A query for the comment on the schema, which holds its version."""
+
 _LOCK_TIMEOUT = "500ms"
 """Below Postgres' deadlock_timeout (1 s): where applying and serving wait for each other, applying gives way."""
 _ATTEMPTS = 40
@@ -53,15 +58,11 @@ def _mark() -> str:
 
 async def database_version(connection: "asyncpg.Connection[Any] | asyncpg.Pool[Any]") -> int:
     """The version of the schema in a database; 0: there is none, 1: from before there were numbers."""
-    return _number(await connection.fetchval(_PRESENT))
+    return number(await connection.fetchval(PRESENT))
 
 
-_PRESENT = (
-    "select coalesce(obj_description(oid, 'pg_namespace'), '') from pg_namespace where nspname = 'coterie'"
-)
-
-
-def _number(comment: str | None) -> int:
+def number(comment: str | None) -> int:
+    """The version in what `PRESENT` gives; 0: there is no schema, 1: from before there were numbers."""
     if comment is None:
         return 0
     found = re.match(r"schema version (\d+)", comment)
@@ -124,11 +125,11 @@ async def _apply_once(connection: "asyncpg.Connection[Any]", api_password: str |
         await connection.execute(
             "select pg_advisory_xact_lock(7237121802114)"
         )  # only now: what is there then stays
-        present = await connection.fetchval(_PRESENT)
-        if _number(present) > schema_version():
+        present = await connection.fetchval(PRESENT)
+        if number(present) > schema_version():
             _log.warning(
                 "The database has version %d of the schema; this service is of version %d and leaves it as it is.",
-                _number(present),
+                number(present),
                 schema_version(),
             )
         elif present != _mark():

@@ -14,7 +14,7 @@ import asyncpg
 import pytest
 
 from edge_functions import schema
-from edge_functions.postgres import EmbeddedPostgres
+from edge_functions.postgres import program
 from edge_functions.schema import PostgresError, apply_schema, database_version, prepare, schema_version
 from tests.db.conftest import as_role
 from tests.support.caller import Device
@@ -234,8 +234,7 @@ async def test_the_script_itself_refuses_to_go_back(make_database: Callable[[], 
 
 def psql(url: str, text: str) -> None:
     """Run a script in one transaction."""
-    program = EmbeddedPostgres(Path("unused"))._binaries / "psql"
-    command = [program, "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1", url]
+    command = [str(program("psql")), "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1", url]
     done = subprocess.run(command, input=text, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
