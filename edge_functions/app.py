@@ -3,15 +3,15 @@
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from edge_functions.endpoint import Function, problem
 from edge_functions.errors import ServiceError
@@ -45,7 +45,10 @@ from edge_functions.functions import (
     send_message,
     welcomes_list,
 )
+from edge_functions.health import health, ready, sample
 from edge_functions.identity import ROUTES
+from edge_functions.metrics import sampled
+from edge_functions.observed import Observed
 from edge_functions.openapi import Description
 from edge_functions.services import Services, open_services
 from edge_functions.settings import Settings
@@ -88,24 +91,44 @@ FUNCTIONS: dict[str, Function] = {
 _description = Description(FUNCTIONS)
 
 
-def create_app(settings: Settings) -> ASGIApp:
+_AUTH = {getattr(route, "path", "").split("/")[1] for route in ROUTES} - {"{path:path}"}
+
+
+def create_app(settings: Settings) -> Observed:
     """The service with these settings; everything is opened in its lifespan."""
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[dict[str, Services]]:
-        async with open_services(settings) as services:
+        async with (
+            open_services(settings) as services,
+            sampled(lambda: sample(services)),
+        ):
             yield {"services": services}
 
     app = Starlette(
         routes=[
             Mount("/functions/v1", _functions),
             Mount("/auth/v1", routes=ROUTES),
-            Route("/health", _health),
+            Route("/health", health),
+            Route("/ready", ready),
             Mount("/", Site(settings.site, WEB)),
         ],
         lifespan=lifespan,
     )
-    return SecurityHeaders(app, settings)
+    inner: Any = SecurityHeaders(app, settings)  # uvicorn and Starlette describe ASGI in types of their own
+    proxied: Any = ProxyHeadersMiddleware(inner, [str(network) for network in settings.trusted_proxies])
+    return Observed(proxied, _name, settings.trusted_proxies)
+
+
+def _name(path: str) -> str:
+    """The function that a path names, as log and metrics know it."""
+    if path.startswith("/functions/v1/"):
+        name = path.removeprefix("/functions/v1/").strip("/")
+        return name if name in FUNCTIONS or name == "openapi.json" else "unknown"
+    if path.startswith("/auth/v1/"):
+        first = path.split("/")[3]
+        return f"auth/{first}" if first in _AUTH else "unknown"
+    return path[1:] if path in ("/health", "/ready") else "page"
 
 
 async def _functions(scope: Scope, receive: Receive, send: Send) -> None:
@@ -120,16 +143,6 @@ async def _functions(scope: Scope, receive: Receive, send: Send) -> None:
         await problem(ServiceError(404, "unknown_function"))(scope, receive, send)
     else:
         await WebSocket(scope, receive, send).close(1008)
-
-
-async def _health(request: Request) -> Response:
-    """200 while the database answers."""
-    services: Services = request.state.services
-    try:
-        await services.db.value("select 1")
-    except ServiceError as error:
-        return problem(error)
-    return JSONResponse({"ok": True})
 
 
 class SecurityHeaders:
