@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from coterie.core.effects import DIRECTORY_LANE
 from coterie.core.engine import Engine
 from coterie.core.invite import DEFAULT_LIFETIME, DEFAULT_USES, Link
 from coterie.core.records import group_key
 from coterie.driver import Driver
 from coterie.errors import InviteError, LocalError, Refused, StateError
-from coterie.ports import TABLES
+from coterie.passkeys import Passkeys
+from coterie.ports import TABLES, Answer
 
 PAGE = 50
 """Lines in a page of history."""
@@ -110,7 +112,7 @@ class Client(Driver):
                 "invite_unavailable", "This invite link does not work any more. Ask for a new one."
             )
         if answer.status >= 300:
-            raise Refused(str(answer.body.get("code")), str(answer.body.get("message")), answer.status)
+            raise _refusal(answer)
         return self._engine.previewed(parsed, answer.body)
 
     async def join(self, *, link: str, name: str) -> dict[str, Any]:
@@ -153,6 +155,128 @@ class Client(Driver):
         await self._do(lambda engine, now: engine.forget_group(group_id, keys, now))
         return {}
 
+    # -- people --
+
+    async def people(self) -> list[dict[str, Any]]:
+        """Everybody that this device met in a group."""
+        return self._engine.people()
+
+    async def add_person(
+        self, *, group_id: str, user_id: str, accept: list[str] | None = None
+    ) -> dict[str, Any]:
+        """Add the devices of somebody known, without a link; waits for the service while it can be reached.
+
+        `accept`: identity keys (hex) of devices that were never met, as `new_keys` of an earlier answer named them. The
+        answer is an `Addition`, or `{}` while the service can't be reached: the event `addition` comes later.
+        """
+        self._group(group_id)
+        claim_id = await self._run(
+            lambda engine, now: engine.add_person(group_id, user_id, accept or [], now)
+        )
+        await self._posting.until_tried(DIRECTORY_LANE)
+        return self._engine.additions.pop(claim_id, {})
+
+    async def invitations(self) -> list[dict[str, Any]]:
+        """Groups to which somebody added this device, and which wait for the user's word."""
+        return self._engine.invitations()
+
+    async def accept_invitation(self, *, group_id: str) -> dict[str, Any]:
+        """Enter the group: `{group}`, or `{invitation}` with the cause when it does not hold. Raises `StateError`."""
+        self._group(group_id)
+        return await self._run(lambda engine, now: engine.accept_invitation(group_id, now))
+
+    async def decline_invitation(self, *, group_id: str) -> dict[str, Any]:
+        """Refuse an invitation, or forget one that failed. Raises `StateError` (`no_invitation`)."""
+        self._group(group_id)
+        await self._do(lambda engine, now: engine.decline_invitation(group_id, now))
+        return {}
+
+    # -- own devices --
+
+    async def devices(self) -> list[dict[str, Any]]:
+        """The user's devices, as the service has them. Raises `Unreachable`, `Refused`."""
+        await self._registered()
+        answer = await self.call("devices_list", {})
+        listed = answer.body.get("devices")
+        if answer.status >= 300 or not isinstance(listed, list):
+            raise _refusal(answer)
+        return self._engine.devices_in_groups(listed)
+
+    async def revoke_device(self, *, device_id: str) -> dict[str, Any]:
+        """Take one of the user's devices out of use, and out of the groups that this one shares with it."""
+        await self._do(lambda engine, now: engine.revoke_device(device_id, now))
+        await self._posting.until_tried(DIRECTORY_LANE)
+        return {}
+
+    async def rename_device(self, *, name: str) -> dict[str, Any]:
+        """What this device is called in the list of devices. Raises `LocalError` (`bad_name`), `Unreachable`."""
+        await self._registered()
+        await self._do(lambda engine, now: engine.rename_device(name, now))
+        await self._sessions.bind()
+        return {}
+
+    async def sign_in(self, *, session: dict[str, Any]) -> dict[str, Any]:
+        """Go on with a session of the same user (as Supabase Auth gives it), after the device's own was lost.
+
+        Raises `StateError` (`other_user`): nothing is changed; `RemoteError`, `Unreachable`.
+        """
+        try:
+            await self._sessions.adopt(session)
+        except Refused as error:
+            await self._session_over("device_revoked" if error.code == "device_revoked" else "session_ended")
+            raise
+        self._go_online()
+        self.back_online()
+        return self._engine.snapshot(self._sync.state)
+
+    # -- passkeys --
+
+    async def passkey_options(self) -> dict[str, Any]:
+        """What `navigator.credentials.create` takes, for the user of this device: `{challenge_id, options, expires_at}`.
+
+        Raises `Unreachable`; `Refused`, among others with `too_many_passkeys`, `passkey_disabled`, and
+        `no_authorization` where the service gives guests none.
+        """
+        await self._registered()
+        return await self._passkeys().registration_options(self._engine.own_name or "")
+
+    async def passkey_verify(self, *, challenge_id: str, credential: dict[str, Any]) -> dict[str, Any]:
+        """Keep the passkey that the page made. A guest is a user from now on: `Passkey`. Raises as `passkey_options`."""
+        return await self._passkeys().register(challenge_id, credential)
+
+    async def sign_in_options(self) -> dict[str, Any]:
+        """What `navigator.credentials.get` takes: `{challenge_id, options, expires_at}`. Raises `Unreachable`, `Refused`."""
+        return await self._passkeys().sign_in_options()
+
+    async def sign_in_verify(self, *, challenge_id: str, credential: dict[str, Any]) -> dict[str, Any]:
+        """Sign in with the passkey that the page was given: `Snapshot`.
+
+        On a device that holds nothing yet it makes a new device of that user; after a session was lost, it goes on as
+        the same device. Raises `StateError` (`other_user`): nothing is changed; `Refused`, `Unreachable`.
+        """
+        session = await self._passkeys().sign_in(challenge_id, credential)
+        try:
+            return await self.sign_in(session=session)
+        except StateError:
+            await self._passkeys().discard(session)
+            raise
+
+    async def list_passkeys(self) -> list[dict[str, Any]]:
+        """The user's passkeys, the oldest first. Raises `Unreachable`, `Refused`."""
+        return await self._passkeys().all()
+
+    async def rename_passkey(self, *, passkey_id: str, name: str) -> dict[str, Any]:
+        """Give a passkey a name that the service keeps: `Passkey`. Raises `Unreachable`, `Refused`."""
+        return await self._passkeys().rename(passkey_id, name)
+
+    async def remove_passkey(self, *, passkey_id: str) -> dict[str, Any]:
+        """Take a passkey away. Raises `Refused` (`single_identity_not_deletable` for the last one), `Unreachable`."""
+        await self._passkeys().remove(passkey_id)
+        return {}
+
+    def _passkeys(self) -> Passkeys:
+        return Passkeys(self._transport, self._sessions)
+
     async def mark_read(self, *, group_id: str, seq: int) -> dict[str, Any]:
         """The user has seen all lines up to `seq`."""
         self._group(group_id)
@@ -183,3 +307,8 @@ class Client(Driver):
             await self._reload()
         self._stopping = False
         return {}
+
+
+def _refusal(answer: Answer) -> Refused:
+    sentence = str(answer.body.get("message") or f"The service answered {answer.status}.")
+    return Refused(str(answer.body.get("code")), sentence, answer.status)

@@ -7,9 +7,10 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from coterie.core.effects import Acknowledge, Call, CatchUp, Drain, Effect, Show, Step
+from coterie.core.effects import Acknowledge, Call, CatchUp, Drain, Effect, MakePackages, Show, Step
 from coterie.core.engine import Engine
 from coterie.core.mls import Mls
+from coterie.core.views import why_ended
 from coterie.errors import (
     CoterieError,
     Refused,
@@ -29,6 +30,10 @@ T = TypeVar("T")
 
 TICK = 5
 """Seconds between looks at what time brings."""
+BEFORE_PACKAGES = 2
+"""Seconds before key packages are made: what the user waits for comes first."""
+BETWEEN_PACKAGES = 0.05
+"""Seconds between two slices of them, for whatever else there is to do."""
 IN_MEMORY = tuple(table for table in TABLES if table != "messages")
 
 
@@ -64,8 +69,8 @@ class Driver:
         self._stopping = False
         self._lost: StorageError | None = None
         """Why this device's state can't be changed any more."""
-        self._refused = ""
-        """The refresh token that the service refused, so that it is said once."""
+        self._making: asyncio.Task[None] | None = None
+        """Makes key packages."""
 
     # -- life --
 
@@ -96,6 +101,7 @@ class Driver:
         if self._running or engine.read_only or not (engine.registered and engine.session):
             return
         self._running = True
+        self._guard(self._do(lambda engine, now: engine.online(now)))
         self._guard(self._sync.run())
         self._guard(self._keep_ticking())
         for lane in engine.lanes():
@@ -182,11 +188,13 @@ class Driver:
             raise
 
     def _perform(self, effect: Effect) -> None:
+        if isinstance(effect, Show):
+            self._show(effect.event)
+        elif not self._stopping:  # else it is found again in the stored state at the next start
+            self._begin(effect)
+
+    def _begin(self, effect: Effect) -> None:
         match effect:
-            case Show(event):
-                self._show(event)
-            case _ if self._stopping:
-                pass  # found again in the stored state at the next start
             case Drain(lane):
                 if self._engine.registered:
                     self._posting.wake(lane)
@@ -196,6 +204,9 @@ class Driver:
                 self._guard(self._sync.acknowledge(group_id, seq))
             case Call(function, body):
                 self._guard(self._call_once(function, body))
+            case MakePackages():
+                if self._making is None or self._making.done():
+                    self._making = self._guard(self._make_packages())
 
     # -- what the session and the sync ask for --
 
@@ -206,7 +217,8 @@ class Driver:
     async def call(self, function: str, body: dict[str, Any]) -> Answer:
         """Call a function with the session's token; a token that ended is renewed once.
 
-        Raises `Unreachable`, and `Refused` when the session is over, which is told once.
+        A session that the service does not know as this device's is bound anew, once.
+        Raises `Unreachable`, and `Refused` when the session is over or the device revoked, which is told once.
         """
         try:
             token = await self._sessions.token()
@@ -214,16 +226,29 @@ class Driver:
             if answer.status == 401:
                 token = await self._sessions.renew(token)
                 answer = await self._transport.request("POST", f"/functions/v1/{function}", body, token)
+            if answer.status == 403 and answer.body.get("code") == "device_not_registered":
+                await self._sessions.bind()
+                answer = await self._transport.request("POST", f"/functions/v1/{function}", body, token)
+            if answer.status == 403 and answer.body.get("code") == "device_revoked":
+                raise Refused("device_revoked", str(answer.body.get("message")), 403)
         except Refused as error:
-            self._session_refused(error)
+            await self._session_over("device_revoked" if error.code == "device_revoked" else "session_ended")
             raise
         return answer
 
-    def _session_refused(self, error: Refused) -> None:
-        session = self._engine.session
-        if session and session.refresh_token != self._refused:
-            self._refused = session.refresh_token
-            self.problem("signed_out", f"The service ended this device's session: {error.sentence}")
+    async def _session_over(self, code: str) -> None:
+        """The session goes, all else stays; said once, with what can be done."""
+        if self._engine.session is not None:
+            await self._do(lambda engine, now: engine.session_ended(code, now))
+            self.problem(code, why_ended(self._engine.device))
+
+    async def device_revoked(self) -> None:
+        """The service says that this device was taken out of use."""
+        await self._session_over("device_revoked")
+
+    def devices_changed(self) -> None:
+        """The user's devices are not what they were: tell the page."""
+        self._show({"event": "devices_changed"})
 
     def cursors(self) -> dict[str, int]:
         """The saved cursor of every group that delivers."""
@@ -244,6 +269,19 @@ class Driver:
     async def take_joins(self, joins: list[Any]) -> None:
         """Joins that wait in the groups of this device."""
         await self._do(lambda engine, now: engine.joins_waiting(joins, now))
+
+    async def take_invitations(self, welcomes: list[Any]) -> None:
+        """Welcomes that this device did not ask for."""
+        await self._do(lambda engine, now: engine.invited(welcomes, now))
+
+    async def take_stock(self, stock: dict[str, Any]) -> None:
+        """How many key packages the service has."""
+        await self._do(lambda engine, now: engine.stock_told(stock, now))
+
+    async def _make_packages(self) -> None:
+        await self._clock.sleep(BEFORE_PACKAGES)
+        while await self._run(lambda engine, now: engine.make_packages(now)):
+            await self._clock.sleep(BETWEEN_PACKAGES)
 
     def connection_changed(self, state: str) -> None:
         """Tell the page."""
@@ -296,8 +334,8 @@ class Driver:
             await self._sync.new_token(await self._sessions.token())
         except Unreachable:
             return  # the next tick tries again
-        except Refused as error:
-            self._session_refused(error)
+        except Refused:
+            await self._session_over("session_ended")
 
 
 def _known(error: BaseException) -> CoterieError | None:

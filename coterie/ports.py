@@ -24,6 +24,9 @@ TABLES = (
     "joins",  # key: join_id: own joins that wait
     "profiles",  # key: group UUID ‖ identity
     "seen",  # key: group UUID ‖ digest of (sender, content id)
+    "packages",  # key: KeyPackageRef: own key packages that others can claim
+    "invitations",  # key: group UUID: Welcomes that were not asked for
+    "contacts",  # key: identity: people of groups that are over, with their keys
 )
 """All tables of a device's state. Keys sort as bytes."""
 

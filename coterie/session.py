@@ -10,6 +10,7 @@ from coterie.core.device import session_from
 from coterie.core.effects import Step
 from coterie.core.engine import Engine
 from coterie.core.records import Session
+from coterie.core.views import why_ended
 from coterie.errors import Refused, RemoteError, StateError, Unreachable
 from coterie.ports import Answer, Clock, Transport
 
@@ -36,19 +37,37 @@ class Sessions:
         """A session that the service gave and that could not be saved: the token before it is used up."""
 
     async def ensure(self) -> None:
-        """Be signed in and registered. Raises `Unreachable`, `Refused`, `StateError` (`read_only`)."""
+        """Be signed in and registered. Raises `Unreachable`, `Refused`, `StateError` (`read_only`, `session_ended`)."""
         async with self._lock:
             if self._engine().read_only:
                 raise StateError(
                     "read_only", "This is a copy of another device's state. It can read, but it never sends."
                 )
-            if self._engine().session is None:
+            engine = self._engine()
+            if engine.session is None and engine.backend is not None:
+                raise StateError("session_ended", why_ended(engine.device))
+            if engine.session is None:
                 await self._sign_in("/auth/v1/signup", {})
-            if not self._engine().registered:
+            if not self._engine().bound:
                 await self._register()
 
+    async def adopt(self, body: dict[str, Any]) -> None:
+        """Go on with a session that a sign-in gave (`body` as of `/auth/v1/token`), as the same user and device.
+
+        Raises `StateError` (`other_user`): nothing is changed; `RemoteError`, `Unreachable`.
+        """
+        async with self._lock:
+            session = session_from(body)
+            await self._do(lambda engine, now: engine.signed_in(session, now))
+            await self._register()
+
+    async def bind(self) -> None:
+        """Have the service take the session for this device's, once more."""
+        async with self._lock:
+            await self._register()
+
     async def token(self) -> str:
-        """An access token that holds for a while. Raises `Unreachable`, `Refused`, `StateError` (`no_session`)."""
+        """An access token that holds for a while. Raises `Unreachable`, `Refused` (`session_ended`), `StateError`."""
         session = self._current()
         if session.expires_at - self._clock.now() / 1000 < EARLY:
             return await self.renew(session.access_token)
@@ -75,7 +94,10 @@ class Sessions:
             return  # the state goes all the same; the service ends the session when it expires
 
     def _current(self) -> Session:
-        session = self._engine().session
+        engine = self._engine()
+        session = engine.session
+        if session is None and engine.backend is not None:
+            raise Refused("session_ended", why_ended(engine.device), 401)
         if session is None:
             raise StateError("no_session", "This device is not signed in.")
         return session
@@ -83,7 +105,7 @@ class Sessions:
     async def _sign_in(self, path: str, body: dict[str, Any]) -> None:
         if self._unsaved is None:
             answer = await self._transport.request("POST", path, body, None)
-            self._unsaved = session_from(_good(answer))
+            self._unsaved = session_from(good(answer))
         session = self._unsaved
         try:
             await self._do(lambda engine, now: engine.signed_in(session, now))
@@ -97,11 +119,11 @@ class Sessions:
         answer = await self._transport.request(
             "POST", "/functions/v1/device_register", body, self._current().access_token
         )
-        registered = _good(answer)
-        await self._do(lambda engine, now: engine.bound(registered, now))
+        registered = good(answer)
+        await self._do(lambda engine, now: engine.was_bound(registered, now))
 
 
-def _good(answer: Answer) -> dict[str, Any]:
+def good(answer: Answer) -> dict[str, Any]:
     """The body of a good answer. Raises `Unreachable` for what may pass, `Refused` for a final no."""
     if answer.status < 300:
         return answer.body

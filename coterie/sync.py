@@ -19,6 +19,7 @@ POLL_MESSAGES = (1, 1, 2, 3, 5)
 """Seconds between polls for messages while nothing comes."""
 POLL_PENDING = 5
 POLL_JOINS = 3
+POLL_WELCOMES = 10
 PING = 25
 """Seconds between pings: a connection that died without a word is found out, and held open by what lies between."""
 PATIENCE = 10
@@ -37,6 +38,10 @@ class Inbound(Protocol):
     async def take_envelope(self, envelope: Envelope, *, paged: bool) -> None: ...
     async def take_welcome(self, answer: dict[str, Any]) -> None: ...
     async def take_joins(self, joins: list[Any]) -> None: ...
+    async def take_invitations(self, welcomes: list[Any]) -> None: ...
+    async def take_stock(self, stock: dict[str, Any]) -> None: ...
+    async def device_revoked(self) -> None: ...
+    def devices_changed(self) -> None: ...
     def connection_changed(self, state: str) -> None: ...
     def back_online(self) -> None: ...
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]: ...
@@ -146,6 +151,19 @@ class Sync:
                 self.catch_up(group_id)
             case {"type": "error"}:
                 log.info("the service closed the socket: %s", frame.get("code"))
+                if frame.get("code") == "device_revoked":
+                    await self._inbound.device_revoked()
+            case _:
+                await self._directory_frame(frame)
+
+    async def _directory_frame(self, frame: dict[str, Any]) -> None:
+        match frame:
+            case {"type": "invitation"}:
+                await self._inbound.take_invitations([frame])
+            case {"type": "key_packages_low"}:
+                await self._inbound.take_stock(frame)
+            case {"type": "device_changed"}:
+                self._inbound.devices_changed()
 
     async def acknowledge(self, group_id: str, seq: int) -> None:
         """Tell the service what is saved; without a socket its copy just stays behind."""
@@ -197,6 +215,7 @@ class Sync:
             tasks.create_task(self._every(self._poll_groups, POLL_MESSAGES))
             tasks.create_task(self._every(self._poll_pending, (POLL_PENDING,)))
             tasks.create_task(self._every(self._poll_joins, (POLL_JOINS,)))
+            tasks.create_task(self._every(self._poll_welcomes, (POLL_WELCOMES,)))
 
     async def _every(self, poll: Callable[[], Awaitable[bool]], pauses: tuple[float, ...]) -> None:
         idle = 0
@@ -233,6 +252,13 @@ class Sync:
         if isinstance(joins, list) and joins:
             await self._inbound.take_joins(joins)
             return True
+        return False
+
+    async def _poll_welcomes(self) -> bool:
+        answer = await self._ask("welcomes_list", {})
+        welcomes = answer.body.get("welcomes")
+        if isinstance(welcomes, list) and welcomes:
+            await self._inbound.take_invitations(welcomes)
         return False
 
     async def _poll_joins(self) -> bool:

@@ -20,6 +20,7 @@ from coterie_wire.header import (
 from coterie_wire.hexes import from_hex, to_hex
 from coterie_wire.ids import MAX_INTEGER, integer, is_uuid, uuid_bytes, uuid_text
 from coterie_wire.key_package import SUITES, KeyPackage, parse_key_package
+from coterie_wire.welcome import welcome_refs
 
 __all__ = [
     "MAX_INTEGER",
@@ -43,5 +44,6 @@ __all__ = [
     "to_hex",
     "uuid_bytes",
     "uuid_text",
+    "welcome_refs",
     "wire_format",
 ]

@@ -33,7 +33,8 @@ def not_taken(
 
 
 def _commit_refused(turn: Turn, row: Outgoing, code: str, sentence: str, completing: Completing) -> None:
-    wanted = lines.need(turn, row.group_id).removals
+    before = lines.need(turn, row.group_id)
+    wanted = before.removals or before.adding
     commits.given_up(turn, row)
     completing.forget(row.group_id)
     commits.advance(turn, lines.need(turn, row.group_id), [])

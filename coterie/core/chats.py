@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from coterie.core import content as contents
-from coterie.core import device, views
+from coterie.core import device, people, views
 from coterie.core.effects import Call
 from coterie.core.group import commits, lines, outbox
 from coterie.core.group.commits import Newcomer
@@ -105,6 +105,7 @@ def forget(turn: Turn, group_id: str, line_keys: list[bytes]) -> None:
         raise StateError("still_member", "Leave the group first.")
     if group.stuck and not turn.backend.read_only:  # it cannot say so itself; the service at least stops
         turn.do(Call("group_leave", {"group_id": group_id}))
+    people.keep(turn, group, turn.backend.members(group.mls_id))
     chat = turn.get(Chat, group.key)
     if chat:
         turn.put(chat.changed(turn.now, deleted=True, name=""))

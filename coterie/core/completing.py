@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from coterie.core import invite
+from coterie.core import invite, people
 from coterie.core.effects import Call
 from coterie.core.group import commits, lines
 from coterie.core.group.commits import Newcomer
-from coterie.core.mls import Member
 from coterie.core.records import Group, Invite, group_key
 from coterie.core.state import Turn
 from coterie.errors import InviteError
@@ -125,14 +124,6 @@ def verify(turn: Turn, raw: dict[str, Any]) -> Newcomer | None:
     return _newcomer(turn, raw, known, package, hello)
 
 
-def _no_impostor(turn: Turn, group: Group, newcomer: Member) -> None:
-    """A device has its keys for ever: the same identity with other keys is not that device."""
-    for leaf in turn.backend.members(group.mls_id):
-        same_keys = (leaf.signature_key, leaf.identity_key) == (newcomer.signature_key, newcomer.identity_key)
-        if leaf.identity == newcomer.identity and not same_keys:
-            raise InviteError("impostor", "The key package claims to be a member and has other keys.")
-
-
 def _newcomer(
     turn: Turn, raw: dict[str, Any], known: Invite, package: bytes, hello: bytes
 ) -> Newcomer | None:
@@ -144,14 +135,14 @@ def _newcomer(
     if name is None or (leaf.user_id, leaf.device_id) != (raw.get("user_id"), raw.get("device_id")):
         raise InviteError("bad_hello", "The key package is not the one of the device that asks.")
     group = lines.need(turn, known.group_id)
-    _no_impostor(turn, group, leaf)
+    if people.impostors(turn, [leaf]):  # a device has its keys for ever
+        raise InviteError("impostor", "The key package claims to be a known device and has other keys.")
     if leaf.identity == lines.own_identity(turn) or lines.was_here(turn, group, leaf):
         return None  # a join that is through, shown again: its key package must not take the leaf's place
     return Newcomer(
         join_id=raw["join_id"],
         invite_id=known.invite_id,
         group_id=known.group_id,
-        device_id=leaf.device_id,
         identity=leaf.identity,
         signature_key=leaf.signature_key,
         key_package=package,

@@ -10,7 +10,7 @@ from typing import Any
 
 import cbor2
 
-from coterie.core.content import load
+from coterie.core.content import load, received_name
 from coterie.core.mls import Backend
 from coterie.core.records import Session
 from coterie.errors import ContentError, LocalError, RemoteError
@@ -35,6 +35,7 @@ def session_from(body: Mapping[str, Any]) -> Session:
                     expires_at=expires,
                     user_id=user_id,
                     session_id=session_id,
+                    guest=claims.get("is_anonymous") is not False,
                 )
     raise RemoteError("bad_session", "The service answered the sign-in with something that is not a session.")
 
@@ -49,6 +50,14 @@ def _claims(token: str) -> dict[str, Any]:
     except (IndexError, ValueError, binascii.Error):
         return {}
     return claims if isinstance(claims, dict) else {}
+
+
+def clean_device_name(name: str) -> str:
+    """A device's name as the service takes it: 1 to 64 characters, no control characters. Raises `LocalError`."""
+    clean = received_name(name)
+    if clean is None:
+        raise LocalError("bad_name", "A device's name has 1 to 64 characters that can be seen.")
+    return clean
 
 
 def registration(backend: Backend, session: Session, device_name: str) -> dict[str, Any]:

@@ -49,10 +49,17 @@ class Call:
     body: dict[str, Any]
 
 
-Effect = Show | Drain | CatchUp | Acknowledge | Call
+@dataclass(frozen=True, slots=True)
+class MakePackages:
+    """Call `Engine.make_packages` until it says that all are made, with pauses for other work."""
+
+
+Effect = Show | Drain | CatchUp | Acknowledge | Call | MakePackages
 
 DEVICE_LANE = bytes(16)
-"""The lane of calls that belong to no group; UUID nil is never a group's."""
+"""The lane of own joins; UUID nil is never a group's."""
+DIRECTORY_LANE = bytes(15) + b"\x01"
+"""The lane of key packages, own devices and invitations: what waits there holds up neither a join nor a group."""
 
 
 @dataclass(frozen=True, slots=True)

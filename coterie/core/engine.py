@@ -1,161 +1,25 @@
-"""The engine: takes what the user does and what the service says, one at a time, and answers with a `Step`.
-
-Rule: nothing leaves this device before the `Step` that made it is saved. When a save fails, the engine is thrown away
-and loaded again from the store, so memory never knows more than the disk.
-"""
+"""The engine: takes what the user does and what the service says, one at a time, and answers with a `Step`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
-from uuid import UUID
+from collections.abc import Mapping
+from typing import Any
 
-from coterie.core import answers, chats, device, invite, inviting, joining, views
-from coterie.core.completing import Completing
-from coterie.core.effects import DEVICE_LANE, Step
-from coterie.core.effects import Call as CallEffect
-from coterie.core.group import commits, controls, inbox, lines, outbox
-from coterie.core.mls import Backend, Mls
-from coterie.core.records import Group, Invite, Join, Line, Me, Outgoing, Session, corrupt, group_key
-from coterie.core.state import State, Turn, read
-from coterie.errors import InviteError, LocalError, RemoteError, StateError, StorageError
+from coterie.core import adding, answers, chats, devices, invitations, invite, inviting, joining, people
+from coterie.core.effects import DEVICE_LANE, DIRECTORY_LANE, Call, Step
+from coterie.core.group import commits, controls, inbox, outbox
+from coterie.core.machine import Machine
+from coterie.core.records import Group, Invite, Join, Me, Outgoing, group_key
+from coterie.core.state import Turn
+from coterie.errors import InviteError, StateError
 from coterie_wire import Envelope
-
-T = TypeVar("T")
 
 OUTBOX_KEY = 24
 """Bytes of an outbox row's key: lane and order."""
 
 
-class Engine:
-    """One device's state machine. Every method that changes something takes `now` in milliseconds."""
-
-    def __init__(self, mls: Mls, state: State, backend: Backend | None) -> None:
-        self.mls = mls
-        self.state = state
-        self.backend = backend
-        self.completing = Completing()
-        self.previews: dict[bytes, invite.Preview] = {}
-        self._blocked: set[bytes] = set()
-        """Outbox rows whose epoch is gone and whose next one has not come in yet."""
-
-    @classmethod
-    def load(cls, mls: Mls, rows: Mapping[str, Mapping[bytes, bytes]]) -> Engine:
-        """From the stored rows of every table but `messages`. Raises `StorageError`, or the binding's `Corrupt`."""
-        backend = mls.Backend.load(dict(rows["mls"])) if rows.get("mls") else None
-        return cls(mls, State.load(rows), backend)
-
-    # -- turns --
-
-    def _turn(self, now: int, work: Callable[[Turn], T]) -> tuple[Step, T]:
-        """All of `work`, or nothing of it."""
-        turn = Turn(self.state, self.mls, self.backend, now)
-        completing, blocked = self.completing.copy(), set(self._blocked)
-        try:
-            result = work(turn)
-            return turn.finish(), result
-        except BaseException:  # a panic in the binding is one, and must not half-change the state either
-            if self.backend:
-                self.backend.rollback()
-            self.completing, self._blocked = completing, blocked
-            raise
-
-    def _look(self, work: Callable[[Turn], T], now: int = 0) -> T:
-        return work(Turn(self.state, self.mls, self.backend, now))
-
-    # -- this device --
-
-    @property
-    def session(self) -> Session | None:
-        """The session at the service, if there is one."""
-        return self._look(lambda turn: turn.get(Session, b"session"))
-
-    @property
-    def registered(self) -> bool:
-        """Whether the service gave this device its id."""
-        return self.backend is not None and self.backend.device_id is not None
-
-    @property
-    def read_only(self) -> bool:
-        """Whether this is an imported copy."""
-        return self.backend is not None and self.backend.read_only
-
-    def signed_in(self, session: Session, now: int) -> Step:
-        """Keep a session; the first one makes the device's keys. Raises `StateError` (`other_user`)."""
-        if self.backend is not None and self.backend.user_id != session.user_id:
-            raise StateError("other_user", "This device belongs to another user.")
-        if self.backend is None:
-            self.backend = self.mls.Backend.create(session.user_id)
-        return self._turn(now, lambda turn: turn.put(session))[0]
-
-    def registration(self, device_name: str) -> dict[str, Any]:
-        """The body of `device_register`."""
-        session = self.session
-        if self.backend is None or session is None:
-            raise StateError("no_session", "This device is not signed in.")
-        return device.registration(self.backend, session, device_name)
-
-    def bound(self, body: Mapping[str, Any], now: int) -> Step:
-        """The service's answer to `device_register`. Raises `RemoteError` (`bad_answer`)."""
-        try:
-            device_id = str(UUID(body["device_id"]))
-        except (KeyError, ValueError, TypeError, AttributeError):
-            raise RemoteError("bad_answer", "The service gave this device no id.") from None
-        return self._turn(now, lambda turn: turn.backend.bind_device(device_id))[0]
-
-    def snapshot(self, connection: str) -> dict[str, Any]:
-        """`Snapshot` of docs/bridge.md."""
-
-        def look(turn: Turn) -> dict[str, Any]:
-            me = turn.get(Me, b"me")
-            return {
-                "user_id": self.backend.user_id if self.backend else None,
-                "device_id": self.backend.device_id if self.backend else None,
-                "name": me.name if me else None,
-                "read_only": self.read_only,
-                "groups": [views.group(turn, group) for group in turn.rows(Group)] if self.registered else [],
-                "joins": [views.join(join) for join in turn.rows(Join)],
-                "connection": connection,
-            }
-
-        return self._look(look)
-
-    def set_name(self, name: str, now: int) -> tuple[Step, dict[str, Any]]:
-        """The own name, told to all groups. Raises `LocalError` (`bad_name`)."""
-
-        def work(turn: Turn) -> dict[str, Any]:
-            me = joining.set_name(turn, name)
-            self._tell_name(turn)
-            return {"name": me.name}
-
-        return self._turn(now, work)
-
-    def _tell_name(self, turn: Turn) -> None:
-        for group in turn.rows(Group) if self.registered and not self.read_only else []:
-            if group.can_send:
-                lines.learn_own_name(turn, group)
-                outbox.send_profile(turn, group)
-
-    def export(self, rows: Mapping[str, Mapping[bytes, bytes]]) -> bytes:
-        """The whole state, with the stored rows of `device.EXPORTED`."""
-        if self.backend is None:
-            raise StateError("no_device", "There is nothing to export yet.")
-        me = self._look(lambda turn: turn.get(Me, b"me"))
-        return device.pack(self.backend, rows, me.encode() if me else None)
-
-    @classmethod
-    def import_(cls, mls: Mls, data: bytes) -> dict[tuple[str, bytes], bytes | None]:
-        """The rows that make an empty store a copy that reads and never sends. Raises `LocalError` (`bad_export`)."""
-        packed, rows = device.unpack(data)
-        try:
-            backend = mls.Backend.import_state(packed)
-            _check_import(backend, rows)
-        except (mls.MlsError, StorageError):
-            raise LocalError("bad_export", "The keys or the history in this file cannot be read.") from None
-        changes: dict[tuple[str, bytes], bytes | None] = {
-            (table, key): value for table, held in rows.items() for key, value in held.items()
-        }
-        return changes | {("mls", key): value for key, value in backend.take_changes().items()}
+class Engine(Machine):
+    """One device's state machine, with all that the user does and the service says."""
 
     # -- groups --
 
@@ -276,6 +140,66 @@ class Engine:
         """Forget a request that has ended. Raises `StateError`."""
         return self._turn(now, lambda turn: joining.dismiss(turn, join_id))[0]
 
+    # -- people --
+
+    def people(self) -> list[dict[str, Any]]:
+        """`[Person]` of docs/bridge.md."""
+        return self._look(people.listed) if self.registered else []
+
+    def add_person(self, group_id: str, user_id: str, accept: list[str], now: int) -> tuple[Step, str]:
+        """Add a known user's devices to a group; the key in `additions` for when the service answered.
+
+        Raises `StateError`.
+        """
+        return self._turn(now, lambda turn: adding.ask(turn, group_id, user_id, accept))
+
+    def invitations(self) -> list[dict[str, Any]]:
+        """`[Invitation]` of docs/bridge.md."""
+        return self._look(invitations.listed)
+
+    def invited(self, welcomes: list[Any], now: int) -> Step:
+        """Elements of `welcomes_list`, from an answer or an `invitation` frame."""
+        return self._turn(now, lambda turn: invitations.take_all(turn, welcomes))[0]
+
+    def accept_invitation(self, group_id: str, now: int) -> tuple[Step, dict[str, Any]]:
+        """Enter the group: `{group}`, or `{invitation}` when its Welcome does not hold. Raises `StateError`."""
+        try:
+            return self._turn(now, lambda turn: {"group": invitations.accept(turn, group_id)})
+        except InviteError as error:
+            refusal = error
+            return self._turn(now, lambda turn: {"invitation": invitations.fail(turn, group_id, refusal)})
+
+    def decline_invitation(self, group_id: str, now: int) -> Step:
+        """Refuse an invitation, or forget one that failed. Raises `StateError` (`no_invitation`)."""
+        return self._turn(now, lambda turn: invitations.decline(turn, group_id))[0]
+
+    # -- own devices and key packages --
+
+    def devices_in_groups(self, listed: list[Any]) -> list[dict[str, Any]]:
+        """`[Device]` of docs/bridge.md, of the service's `devices_list`."""
+        return self._look(lambda turn: devices.in_groups(turn, listed))
+
+    def revoke_device(self, device_id: str, now: int) -> Step:
+        """Take one of the user's devices out of use, and out of the groups. Raises `StateError`."""
+        return self._turn(now, lambda turn: devices.revoke(turn, device_id))[0]
+
+    def online(self, now: int) -> Step:
+        """This device begins to listen: ask for what it may have missed."""
+
+        def work(turn: Turn) -> None:
+            self.packages.look(turn)
+            turn.do(Call("welcomes_list", {}))
+
+        return self._turn(now, work)[0]
+
+    def stock_told(self, stock: dict[str, Any], now: int) -> Step:
+        """How many key packages the service has: a `key_packages_low` frame."""
+        return self._turn(now, lambda turn: self.packages.stock(turn, stock))[0]
+
+    def make_packages(self, now: int) -> tuple[Step, bool]:
+        """The next slice of key packages; True when there is more to make."""
+        return self._turn(now, self.packages.make)
+
     # -- what the service says --
 
     def cursors(self) -> dict[str, int]:
@@ -310,6 +234,8 @@ class Engine:
                 return
             if row.lane == DEVICE_LANE:
                 joining.answered(turn, row, status, body)
+            elif row.lane == DIRECTORY_LANE:
+                self._directory_answered(turn, row, status, body)
             elif row.kind == "call":
                 answers.called(turn, row, status, body)
             elif status < 300:
@@ -318,6 +244,20 @@ class Engine:
                 answers.not_taken(turn, row, status, body, self.completing, self._blocked)
 
         return self._turn(now, work)[0]
+
+    def _directory_answered(self, turn: Turn, row: Outgoing, status: int, body: dict[str, Any]) -> None:
+        match row.function:
+            case "key_packages_publish":
+                self.packages.answered(turn, row, status, body)
+            case "key_packages_claim":
+                outcome = adding.claimed(turn, row, status, body)
+                if outcome:
+                    self.additions[row.fields["claim_id"]] = outcome
+                    turn.show("addition", addition=outcome)
+            case "device_revoke":
+                devices.answered(turn, row, status, body)
+            case "group_leave":
+                invitations.answered(turn, row)
 
     def receive(self, envelope: Envelope, now: int, *, paged: bool = False) -> Step:
         """One envelope, from the socket or (`paged`) from a page of `get_messages`."""
@@ -339,7 +279,7 @@ class Engine:
         self._blocked = {key for key in self._blocked if not key.startswith(group.key)}
         had_newcomers = self.completing.forget(group.group_id)
         if had_newcomers or self.completing.elsewhere:
-            turn.do(CallEffect("invite_pending", {}))
+            turn.do(Call("invite_pending", {}))
         commits.advance(turn, group, [])
 
     def joins_waiting(self, joins: list[Any], now: int) -> Step:
@@ -356,6 +296,10 @@ class Engine:
                 self.completing.answered(turn, request, status)
             elif function == "invite_pending" and isinstance(body.get("joins"), list):
                 self.completing.all_seen(turn, body["joins"])
+            elif function == "key_packages_count":
+                self.packages.stock(turn, body)
+            elif function == "welcomes_list" and isinstance(body.get("welcomes"), list):
+                invitations.take_all(turn, body["welcomes"])
 
         if function == "invite_poll":
             return self.polled(body, now)
@@ -377,17 +321,7 @@ class Engine:
                 current = controls.ask_if_due(turn, group)
                 commits.advance(turn, current, self.completing.of(group.group_id))
             if self.completing.elsewhere:
-                turn.do(CallEffect("invite_pending", {}))
+                turn.do(Call("invite_pending", {}))
+            self.packages.look_again(turn)
 
         return self._turn(now, work)[0]
-
-
-def _check_import(backend: Backend, rows: Mapping[str, Mapping[bytes, bytes]]) -> None:
-    """That a device could start from these rows. Raises `StorageError`."""
-    state = State.load(rows)
-    for key, value in rows.get("messages", {}).items():
-        read(Line, key, value)
-    known = backend.groups()
-    for group in state.tables[Group.TABLE].values():
-        if isinstance(group, Group) and group.mls_id not in known:
-            raise corrupt(Group.TABLE)

@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from coterie.core import content as contents
-from coterie.core import device, invite, views
-from coterie.core.effects import DEVICE_LANE, Call, Drain
-from coterie.core.group import controls, lines, outbox
-from coterie.core.records import Chat, Group, Join, Me, Outgoing, group_key
+from coterie.core import device, entering, invite, views
+from coterie.core.effects import DEVICE_LANE, Call
+from coterie.core.group import lines, outbox
+from coterie.core.records import Group, Join, Me, Outgoing, group_key
 from coterie.core.state import Turn
 from coterie.errors import InviteError, StateError
 from coterie_wire import WireError, from_hex, integer, is_uuid, uuid_bytes
@@ -90,16 +90,9 @@ def start(turn: Turn, link: invite.Link, preview: invite.Preview, name: str) -> 
         "tag": tag,
         "hello": hello,
     }
-    _post(turn, "invite_join", fields)
+    outbox.post(turn, DEVICE_LANE, "invite_join", fields)
     turn.show("join", join=views.join(join))
     return views.join(join)
-
-
-def _post(turn: Turn, function: str, fields: dict[str, Any]) -> None:
-    waiting = turn.rows(Outgoing, DEVICE_LANE)  # a place may serve again: answers go by `outbox.ident` too
-    order = waiting[-1].order + 1 if waiting else 0
-    turn.put(Outgoing(lane=DEVICE_LANE, order=order, kind="call", function=function, fields=fields))
-    turn.do(Drain(DEVICE_LANE))
 
 
 def cancel(turn: Turn, join_id: str) -> None:
@@ -111,7 +104,7 @@ def cancel(turn: Turn, join_id: str) -> None:
         if row.function == "invite_join" and row.fields["join_id"] == join_id:
             turn.delete(row)
     _end(turn, join, "cancelled", ENDED["cancelled"])
-    _post(turn, "invite_cancel", {"join_id": join_id})
+    outbox.post(turn, DEVICE_LANE, "invite_cancel", {"join_id": join_id})
 
 
 def dismiss(turn: Turn, join_id: str) -> None:
@@ -180,7 +173,7 @@ def fail(turn: Turn, join_id: str, error: Exception) -> None:
     join = turn.get(Join, uuid_bytes(join_id))
     if join:
         _end(turn, join, "failed", str(error))
-        _post(turn, "invite_cancel", {"join_id": join_id})
+        outbox.post(turn, DEVICE_LANE, "invite_cancel", {"join_id": join_id})
 
 
 def _welcome(turn: Turn, join: Join, answer: dict[str, Any]) -> None:
@@ -196,8 +189,7 @@ def _welcome(turn: Turn, join: Join, answer: dict[str, Any]) -> None:
     if not invite.same(tag, invite.welcome_tag(keys.welcome, join.join_id, join.key_package, welcome)):
         raise InviteError("bad_welcome", NOT_OURS)
     old = turn.get(Group, group_key(join.group_id))
-    if old:
-        turn.backend.delete_group(old.mls_id)
+    entering.make_room(turn, old)
     try:
         joined = turn.backend.join(welcome)
     except turn.mls.MlsError:
@@ -209,44 +201,14 @@ def _welcome(turn: Turn, join: Join, answer: dict[str, Any]) -> None:
 
 def _enter(turn: Turn, join: Join, joined: Any, cursor: int, old: Group | None) -> None:
     """`old`: the group as it was before this device left it; its lines stay, and none takes the place of one."""
-    if old and cursor <= old.cursor:
-        cursor, index = old.cursor, old.index
-    else:
-        index = 0
-    group = Group(
-        group_id=join.group_id,
-        mls_id=joined.group_id,
-        epoch=joined.epoch,
-        tree_hash=turn.backend.tree_hash(joined.group_id),
-        epoch_authenticator=turn.backend.epoch_authenticator(joined.group_id),
-        updated_at=turn.now,
-        cursor=cursor,
-        index=index,
-        owner=device.group_owner(joined.group_data),
-        invites_since=joined.epoch,
-        handover_by=turn.now + controls.HANDOVER_WITHIN,
-    )
-    for row in turn.rows(Outgoing, group.key):  # of an earlier membership
-        turn.delete(row)
-    turn.put(group)
-    _chat(turn, join)
-    lines.learn_own_name(turn, group)
+    group = entering.enter(turn, joined, join.group_id, join.group_name, cursor, old)
     group = lines.notice(turn, group, "joined_self")
     group = _check_inviter(turn, group, join)
-    group = outbox.call(turn, group, "group_join", group_id=group.group_id)
-    group = outbox.send_profile(turn, group)
+    group = entering.say_hello(turn, group)
     turn.delete(join)
     turn.show("join", join=views.join(join, group.group_id))
     turn.show("join_gone", join_id=join.join_id)
     lines.save(turn, group)
-
-
-def _chat(turn: Turn, join: Join) -> None:
-    old = turn.get(Chat, group_key(join.group_id))
-    if old:
-        turn.put(old.changed(turn.now, name=join.group_name, deleted=False))
-    else:
-        turn.put(Chat(id=join.group_id, rev=1, modified_at=turn.now, name=join.group_name))
 
 
 def _check_inviter(turn: Turn, group: Group, join: Join) -> Group:

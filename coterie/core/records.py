@@ -93,6 +93,8 @@ class Session(Record):
     """Seconds since 1970."""
     user_id: str
     session_id: str
+    guest: bool = True
+    """Signed in without anything to sign in with again."""
 
     @property
     def key(self) -> bytes:
@@ -112,6 +114,25 @@ class Me(UserRow):
     @property
     def key(self) -> bytes:
         return b"me"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device(Record):
+    """How this device stands with the service."""
+
+    TABLE = "device"
+    ended: str
+    """Why the service does not take it any more (`session_ended`, `device_revoked`); empty: it does."""
+    name: str = ""
+    """What the user calls it; empty: as the program does."""
+    guest: bool = True
+    """Whether its user is a guest, who cannot sign in again."""
+    bound: str = ""
+    """The session_id under which the service last took it for this device."""
+
+    @property
+    def key(self) -> bytes:
+        return b"device"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,6 +175,8 @@ class Group(Record):
     """Invites told in content of an earlier epoch are over: a commit ended them, or this device was not there."""
     answer_at: int = 0
     """When to hand over the invites to a newcomer that asked, if nobody else did; 0: nobody asked."""
+    adding: list[Any] = field(default_factory=list)
+    """[identity, signature key, key package] of known devices that the user wants added without a link."""
 
     @property
     def key(self) -> bytes:
@@ -240,6 +263,8 @@ class Outgoing(Record):
     """The rest of the body: JSON values, and bytes, which are posted in hex."""
     accepted_seq: int = 0
     """A commit that the service took and that has not come back."""
+    note: dict[str, Any] = field(default_factory=dict)
+    """What this device wants to know when the answer comes; never posted."""
 
     @property
     def key(self) -> bytes:
@@ -338,6 +363,77 @@ class Profile(UserRow):
         return group_key(self.group_id) + self.identity.encode()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Package(Record):
+    """An own key package for people who add this device without a link; its private keys are the binding's rows."""
+
+    TABLE = "packages"
+    ref: bytes
+    """KeyPackageRef (RFC 9420 section 5.2), 32 bytes."""
+    not_after: int
+    """Seconds since 1970."""
+    last_resort: bool = False
+    package: bytes = b""
+    """Its bytes until they stand in the outbox."""
+    published: bool = False
+    """The service has said that it has it."""
+    used: bool = False
+    """A last resort that somebody used; it stays openable until it ends."""
+
+    @property
+    def key(self) -> bytes:
+        return self.ref
+
+    def __repr__(self) -> str:
+        return f"Package({self.ref.hex()[:8]})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Invitation(Record):
+    """A Welcome that this device did not ask for; nothing of it is processed before the user accepts."""
+
+    TABLE = "invitations"
+    group_id: str
+    welcome: bytes
+    seq: int
+    """Of the commit that added this device."""
+    from_seq: int
+    sender_user: str
+    """As the service says, until the Welcome is opened."""
+    sender_device: str
+    created_at: int
+    state: str = "waiting"
+    """waiting, failed, declined (until the service knows)."""
+    why: str = ""
+
+    @property
+    def key(self) -> bytes:
+        return group_key(self.group_id)
+
+    @property
+    def sender(self) -> str:
+        """Identity of who added this device, as the service says."""
+        return f"{self.sender_user}#{self.sender_device}"
+
+    def __repr__(self) -> str:
+        return f"Invitation({self.group_id}, {self.state})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contact(UserRow):
+    """A device of somebody with whom this device shared a group, and the keys that it had there."""
+
+    TABLE = "contacts"
+    identity: str
+    signature_key: bytes
+    identity_key: bytes
+    name: str = ""
+
+    @property
+    def key(self) -> bytes:
+        return self.identity.encode()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen(Record):
     """Digest of (sender, content id) of a message, so that it is shown once."""
@@ -352,5 +448,19 @@ class Seen(Record):
         return group_key(self.group_id) + self.digest
 
 
-IN_MEMORY: tuple[type[Record], ...] = (Group, Chat, Outgoing, Sent, Invite, Join, Profile, Seen)
-"""Kinds that the engine holds in memory; lines are only written, and read by pages. (`device` has two kinds.)"""
+IN_MEMORY: tuple[type[Record], ...] = (
+    Group,
+    Chat,
+    Outgoing,
+    Sent,
+    Invite,
+    Join,
+    Profile,
+    Seen,
+    Package,
+    Invitation,
+    Contact,
+)
+"""Kinds that the engine holds in memory; lines are only written, and read by pages."""
+DEVICE_KINDS: dict[bytes, type[Record]] = {b"me": Me, b"device": Device, b"session": Session}
+"""The table `device` has one row of each."""

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from coterie.core.effects import Effect, Row, Show, Step
 from coterie.core.mls import Backend, Mls
-from coterie.core.records import IN_MEMORY, Line, Me, Record, Session, corrupt
+from coterie.core.records import DEVICE_KINDS, IN_MEMORY, Line, Record, Session, corrupt
 from coterie.errors import StateError
 
 R = TypeVar("R", bound=Record)
@@ -29,7 +29,7 @@ class State:
             for key, value in rows.get(kind.TABLE, {}).items():
                 state.tables[kind.TABLE][key] = read(kind, key, value)
         for key, value in rows.get("device", {}).items():
-            state.tables["device"][key] = read(Me if key == b"me" else Session, key, value)
+            state.tables["device"][key] = read(DEVICE_KINDS.get(key, Session), key, value)
         return state
 
 

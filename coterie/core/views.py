@@ -7,7 +7,19 @@ from typing import Any
 from coterie.core import content as contents
 from coterie.core import device
 from coterie.core.mls import Member
-from coterie.core.records import Chat, Group, Invite, Join, Line, Outgoing, Profile, group_key
+from coterie.core.records import (
+    Chat,
+    Device,
+    Group,
+    Invitation,
+    Invite,
+    Join,
+    Line,
+    Outgoing,
+    Profile,
+    Session,
+    group_key,
+)
 from coterie.core.state import Turn
 from coterie.errors import ContentError
 from coterie_wire import is_uuid
@@ -19,8 +31,16 @@ CAUSES = {
     "created": "{0} created the group.",
     "joined_self": "You joined. Messages from before you joined can't be read.",
     "joined": "{0} joined, added by {1}.",
+    "added": "{1} added {0}.",
+    "added_self": "{0} added you to this group. Messages from before can't be read.",
+    "new_key": "You share no other group with {0}, so their key is new to you. Compare it in person.",
+    "key_changed": "Somebody came as {0}, with other keys than {0} has in your other groups. Be careful what you say.",
+    "refused_key": "{0} was not added: the service gave a key that is not theirs.",
+    "not_added": "{0} could not be added.",
+    "bad_invitation": "The service handed over an invitation to this group, in which you are. It was ignored.",
     "left": "{0} left.",
     "removed": "{0} was removed by {1}. The invite links ended.",
+    "device_removed": "{1} took another device of theirs out of the group. The invite links ended.",
     "removed_self": "You were removed by {0}.",
     "left_self": "You left the group.",
     "rejoined": "{0} came back after losing their place.",
@@ -52,6 +72,34 @@ CAUSES = {
     "imported": "This is a copy of another device's state. It can read, but it never sends.",
 }
 """A notice's code, and what it says; {0}, {1} are names or words."""
+
+
+OTHER_USER = (
+    "This device belongs to somebody else, whose groups and history are here. Nothing was changed."
+    " Sign in as that person, or sign out first, which deletes what is here."
+)
+ENDED = {
+    "device_revoked": "This device was taken out of use. What is here can still be read; sign out to delete it.",
+    "guest": "The service has ended this device's session, and a guest can't sign in again. What is here can still be"
+    " read. To go on, sign out, which deletes it, and join again by a link as somebody new.",
+    "session_ended": "The service has ended this device's session. Sign in again as the same person:"
+    " your groups, your history and what waits to be sent are kept.",
+}
+"""Why the service does not take this device any more, and what can be done."""
+
+
+def session(record: Session | None, device: Device) -> dict[str, Any]:
+    """`Session` of docs/bridge.md."""
+    if record:
+        return {"state": "active", "guest": record.guest, "why": ""}
+    return {"state": "ended" if device.ended else "none", "guest": device.guest, "why": why_ended(device)}
+
+
+def why_ended(device: Device) -> str:
+    """The sentence of an ended session; empty while there is none to end."""
+    if not device.ended:
+        return ""
+    return ENDED["guest" if device.ended == "session_ended" and device.guest else device.ended]
 
 
 def sentence(code: str, about: list[str], name: Any = str) -> str:
@@ -185,6 +233,19 @@ def join(record: Join, group_id: str | None = None) -> dict[str, Any]:
         "why": record.why,
     }
     return view | ({"group_id": group_id} if group_id else {})
+
+
+def invitation(turn: Turn, record: Invitation, sender: str | None) -> dict[str, Any]:
+    """`Invitation` of docs/bridge.md; `sender` is the name by which the one is known whom the service names."""
+    chat = turn.get(Chat, record.key)
+    return {
+        "group_id": record.group_id,
+        "group_name": (chat.name or None) if chat else None,
+        "sender": {"user_id": record.sender_user, "device_id": record.sender_device, "name": sender},
+        "created_at": record.created_at,
+        "state": record.state,
+        "why": record.why,
+    }
 
 
 def invite(record: Invite, link: str | None) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 import coterie_mls
-from coterie.core.effects import Call, CatchUp, Show, Step
+from coterie.core.effects import Call, CatchUp, MakePackages, Show, Step
 from coterie.core.engine import Engine
 from coterie.core.invite import Link
 from coterie.core.records import Group, Outgoing, Session, group_key
@@ -25,7 +25,7 @@ class Crash(Exception):
 class Device:
     """One device: an engine, the rows on its disk, and what its page was shown."""
 
-    def __init__(self, office: PostOffice, name: str) -> None:
+    def __init__(self, office: PostOffice, name: str, user_id: str | None = None) -> None:
         self.office = office
         self.rows: dict[str, dict[bytes, bytes]] = {table: {} for table in TABLES}
         self.engine = Engine.load(coterie_mls, self.rows)
@@ -34,20 +34,28 @@ class Device:
         self.calls: list[Call] = []
         self.told: set[str] = set()
         """Joins that the office has told this device."""
+        self.welcomed: set[tuple[str, int]] = set()
+        """Welcomes that it has been told, by group and seq."""
+        self.publishes = False
+        """Whether it is told that its key packages run low: most tests need none."""
+        self.stock: dict[str, Any] = {}
+        """What it was last told of its stock at the service."""
+        self.making = False
         self.online = True
         self.crash_before: set[int] = set()
         """Numbers of steps that are lost: the crash comes before they are saved."""
         self.crash_after: set[int] = set()
         """Numbers of steps after whose save the crash comes, before their effects."""
-        self.user_id = str(uuid4())
+        self.user_id = user_id or str(uuid4())
         session = Session(
             access_token="a", refresh_token="r", expires_at=0, user_id=self.user_id, session_id="s"
         )
         self.run(self.engine.signed_in(session, self.now))
         self.device_id = str(uuid4())
-        self.run(self.engine.bound({"device_id": self.device_id}, self.now))
+        self.run(self.engine.was_bound({"device_id": self.device_id}, self.now))
         self.op(self.engine.set_name(name, self.now))
         office.devices[self.device_id] = self
+        office.enroll(self.device_id, self.user_id)
 
     def __repr__(self) -> str:
         return f"Device({self.device_id})"
@@ -91,6 +99,8 @@ class Device:
                 self.events.append(effect.event)
             elif isinstance(effect, Call):
                 self.calls.append(effect)
+            elif isinstance(effect, MakePackages):
+                self.making = True
             elif isinstance(effect, CatchUp):
                 self.office.wanted.add((self.device_id, effect.group_id))
 
@@ -105,6 +115,8 @@ class Device:
         self.engine = Engine.load(coterie_mls, self.rows)
         self.calls.clear()
         self.told.clear()
+        self.welcomed.clear()
+        self.making, self.stock = False, {}
 
     # -- what the user sees --
 
@@ -178,6 +190,22 @@ class Device:
         """Preview and join; the join's id."""
         self.look(link)
         return str(self.op(self.engine.join(Link.parse(link), name, self.now))["join_id"])
+
+    def publish(self) -> None:
+        """Have key packages at the service, and refill them from now on."""
+        self.publishes = True
+        self.run(self.engine.online(self.now))
+        self.office.pump(self)
+
+    def add(self, group_id: str, user_id: str, accept: list[str] | None = None) -> str:
+        """Add somebody known; the claim's id."""
+        return str(self.op(self.engine.add_person(group_id, user_id, accept or [], self.now)))
+
+    def accept(self, group_id: str) -> dict[str, Any]:
+        return dict(self.op(self.engine.accept_invitation(group_id, self.now)))
+
+    def decline(self, group_id: str) -> None:
+        self.run(self.engine.decline_invitation(group_id, self.now))
 
     def remove(self, group_id: str, other: Device) -> None:
         self.run(self.engine.remove_member(group_id, other.identity, self.now))

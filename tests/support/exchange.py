@@ -235,6 +235,7 @@ class Wire:
     def _function(self, name: str, body: dict[str, Any]) -> Answer:
         if name == "device_register":
             self.device_id = self.device_id or str(uuid4())
+            self.exchange.office.enroll(self.device_id, self.user_id, body["name"])
             return Answer(200, {"device_id": self.device_id, "user_id": self.user_id})
         return Answer(*self.exchange.office.handle(self, name, body))
 

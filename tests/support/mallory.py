@@ -10,7 +10,8 @@ from coterie.core.group import lines, outbox
 from coterie.core.state import Turn
 from coterie_wire import CommitData
 from tests.support.device import Device
-from tests.support.post_office import PostOffice, Reply
+from tests.support.directory import Reply
+from tests.support.post_office import PostOffice
 
 
 def commit(

@@ -11,27 +11,17 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 from coterie.core.group.outbox import RETRY
 from coterie_wire import CommitData, Envelope, parse_header
 from tests.support.device import Crash, Device
+from tests.support.directory import Caller, Directory, Reply, no
 
 NOW = 1_790_000_000_000
 CLAIM = 10_000
 """How long a claim holds, in milliseconds."""
 OPEN = ("waiting", "claimed")
-
-Reply = tuple[int, dict[str, Any]]
-
-
-class Caller(Protocol):
-    """Who calls: a device, by its session."""
-
-    @property
-    def device_id(self) -> str: ...
-    @property
-    def user_id(self) -> str: ...
 
 
 @dataclass
@@ -49,12 +39,15 @@ class Room:
     """By message_id: the bytes and the answer."""
     counters: dict[str, int] = field(default_factory=dict)
     """By device: the highest counter of the present epoch."""
+    welcomes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """By device: a Welcome that belongs to no join, until it is accepted or declined."""
 
 
-class PostOffice:
+class PostOffice(Directory):
     """Orders and routes."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.now = NOW
         self.devices: dict[str, Device] = {}
         self.rooms: dict[str, Room] = {}
@@ -97,7 +90,7 @@ class PostOffice:
 
     def round(self, device: Device) -> bool:
         """One look at everything that a device has to do; whether there was something."""
-        works = (self.post, self.carry_out, self.deliver, self.tell_joins)
+        works = (self.post, self.carry_out, self.make, self.deliver, self.tell_joins, self.tell_directory)
         busy = [self._guarded(work, device) for work in works]
         return any(busy)
 
@@ -127,6 +120,44 @@ class PostOffice:
             status, answer = (503, {}) if self.down else self.handle(device, call.function, call.body)
             device.run(device.engine.answered(call.function, call.body, status, answer, self.now))
         return bool(calls) and not self.down
+
+    def make(self, device: Device) -> bool:
+        """Carry out `MakePackages`, slice by slice."""
+        if device.making:
+            device.making = device.op(device.engine.make_packages(self.now))
+            return True
+        return False
+
+    def tell_directory(self, device: Device) -> bool:
+        """Tell a device of its Welcomes, each once, and that its key packages run low."""
+        if self.down or device.device_id not in self.enrolled:
+            return False
+        fresh = [one for one in self.welcomes(device) if (one["group_id"], one["seq"]) not in device.welcomed]
+        if fresh:
+            device.welcomed.update((one["group_id"], one["seq"]) for one in fresh)
+            device.run(device.engine.invited(fresh, self.now))
+        stock = self.stock(device.device_id)
+        if device.publishes and stock["available"] < stock["refill_below"] and stock != device.stock:
+            device.stock = stock
+            device.run(device.engine.stock_told(stock, self.now))
+            return True
+        return bool(fresh)
+
+    def welcomes(self, caller: Caller) -> list[dict[str, Any]]:
+        """Welcomes for a device that belong to no join."""
+        found = [room.welcomes.get(caller.device_id) for room in self.rooms.values()]
+        return [one for one in found if one]
+
+    def meets(self, caller: Caller, user_id: str) -> bool:
+        mine = [room for group, room in self.rooms.items() if self.is_member(caller, group)]
+        theirs = {one.device_id for one in self.enrolled.values() if one.user_id == user_id}
+        return any(
+            caller.device_id in room.delivers
+            and any(
+                last is None for device, (_, last) in room.members.items() if device in theirs & room.delivers
+            )
+            for room in mine
+        )
 
     def deliver(self, device: Device) -> bool:
         """Hand over what lies behind the cursors."""
@@ -194,6 +225,9 @@ class PostOffice:
         self.log.append((caller.device_id, function, body))
         if function in self.refusals:
             return self.refusals[function]
+        enrolled = self.enrolled.get(caller.device_id)
+        if enrolled and enrolled.revoked:
+            return no(403, "device_revoked")
         return getattr(self, f"_do_{function}")(caller, body)  # type: ignore[no-any-return]
 
     def _do_group_create(self, caller: Caller, body: dict[str, Any]) -> Reply:
@@ -235,6 +269,8 @@ class PostOffice:
             return no(409, "stale_epoch", epoch=room.epoch)
         if body["counter"] <= room.counters.get(caller.device_id, 0):
             return no(409, "state_behind", counter=room.counters[caller.device_id])
+        if kind == "commit" and self._wrong_roster(room, body):
+            return no(422, "wrong_roster")
         room.counters[caller.device_id] = body["counter"]
         data = bytes.fromhex(mls_hex)
         assert parse_header(data).epoch == room.epoch
@@ -243,12 +279,24 @@ class PostOffice:
             self.envelope(body["group_id"], seq, room.epoch, kind, body["message_id"], caller, data)
         )
         if kind == "commit":
-            self._committed(room, body, seq, parse_header(data).authenticated_data)
+            self._committed(room, body, seq, parse_header(data).authenticated_data, caller)
         answer = 200, {"seq": seq, "epoch": room.epoch, "server_time": self.time()}
         room.answers[body["message_id"]] = mls_hex, answer
         return answer
 
-    def _committed(self, room: Room, body: dict[str, Any], seq: int, aad: bytes) -> None:
+    def _wrong_roster(self, room: Room, body: dict[str, Any]) -> bool:
+        """A Welcome for who is not added, or is a member and stays one; a removal of who never was one."""
+        members = {device for device, (_, last) in room.members.items() if last is None}
+        staying = members - set(body["removed"])
+        welcomed = {entry["device_id"] for entry in body["welcomes"]}
+        joining = {self.joins[done["join_id"]]["device_id"] for done in body.get("joins", [])}
+        return bool(
+            welcomed - set(body["added"])
+            or (welcomed - joining) & staying
+            or set(body["removed"]) - set(room.members)
+        )
+
+    def _committed(self, room: Room, body: dict[str, Any], seq: int, aad: bytes, caller: Caller) -> None:
         data = CommitData.parse(aad)
         assert [*data.added] == body["added"]
         assert [*data.removed] == body["removed"]
@@ -262,6 +310,19 @@ class PostOffice:
         welcomes = {entry["device_id"]: entry["welcome"] for entry in body["welcomes"]}
         for done in body.get("joins", []):
             self._welcomed(room, self.joins[done["join_id"]], done, welcomes, seq)
+            welcomes.pop(self.joins[done["join_id"]]["device_id"], None)
+        for device_id, welcome in welcomes.items():
+            room.members[device_id] = (seq + 1, None)
+            room.delivers.discard(device_id)
+            room.welcomes[device_id] = {
+                "group_id": body["group_id"],
+                "seq": seq,
+                "welcome": welcome,
+                "from_seq": seq + 1,
+                "sender_device": caller.device_id,
+                "sender_user": caller.user_id,
+                "created_at": self.time(),
+            }
 
     def _end_invites(self, group_id: str) -> None:
         for invite in self.invites.values():
@@ -310,6 +371,7 @@ class PostOffice:
         if not self.is_member(caller, body["group_id"]):
             return no(403, "not_a_member")
         self.rooms[body["group_id"]].delivers.add(caller.device_id)
+        self.rooms[body["group_id"]].welcomes.pop(caller.device_id, None)
         return 200, {
             "group_id": body["group_id"],
             "from_seq": self.rooms[body["group_id"]].members[caller.device_id][0],
@@ -319,6 +381,7 @@ class PostOffice:
         room = self.rooms[body["group_id"]]
         if self.is_member(caller, body["group_id"]):
             room.members[caller.device_id] = (room.members[caller.device_id][0], len(room.envelopes))
+        room.welcomes.pop(caller.device_id, None)
         return 200, {"group_id": body["group_id"], "until_seq": len(room.envelopes)}
 
     # -- invites --
@@ -401,7 +464,6 @@ class PostOffice:
             return no(404, "unknown_join")
         return 200, self.poll(body["join_id"])
 
-
-def no(status: int, code: str, **fields: Any) -> Reply:
-    """An error as docs/protocol.md has it."""
-    return status, {"error": f"Refused: {code}.", "message": f"Refused: {code}.", "code": code} | fields
+    def _do_welcomes_list(self, caller: Caller, body: dict[str, Any]) -> Reply:
+        wanted = body.get("group_id")
+        return 200, {"welcomes": [one for one in self.welcomes(caller) if wanted in (None, one["group_id"])]}

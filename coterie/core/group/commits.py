@@ -1,7 +1,7 @@
 """Commits: what is wanted becomes one pending commit, posted with its exact bytes, merged only when it comes back.
 
-What is wanted is state (removals, leavers, verified joins), so an intent whose commit lost is built again from what
-still holds, and otherwise forgotten.
+What is wanted is state (removals, leavers, known people to add, verified joins), so an intent whose commit lost is
+built again from what still holds, and otherwise forgotten.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from coterie.core import invite as invites
+from coterie.core import people
 from coterie.core.group import lines, outbox
 from coterie.core.records import Group, Invite, Outgoing
 from coterie.core.state import Turn
@@ -23,16 +24,20 @@ LEAVE_RETRY = 60_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Newcomer:
-    """A join whose tag this device verified and whose claim it holds."""
+    """Somebody to add: a join whose tag this device verified and whose claim it holds, or a known device."""
 
-    join_id: str
-    invite_id: bytes
     group_id: str
-    device_id: str
     identity: str
     signature_key: bytes
     key_package: bytes
-    name: str
+    name: str = ""
+    join_id: str = ""
+    """Empty for a known device, which comes without a link."""
+    invite_id: bytes = b""
+
+    @property
+    def device_id(self) -> str:
+        return self.identity.partition("#")[2]
 
 
 def pending_row(turn: Turn, group: Group) -> Outgoing | None:
@@ -44,25 +49,49 @@ def advance(turn: Turn, group: Group, newcomers: list[Newcomer]) -> bool:
     """Build the commit that carries out all that is wanted now; False when nothing is, or a commit is pending."""
     if turn.backend.read_only or group.state != "active" or group.why or pending_row(turn, group):
         return False
-    newcomers = _still_invited(turn, newcomers)
-    removals = _wanted_removals(turn, group)
-    for some in _attempts(newcomers):
+    invited, removals = _still_invited(turn, newcomers), _wanted_removals(turn, group)
+    for some in [*_attempts(invited), *_attempts(_known(turn, group)), []]:
         if not (some or removals):
             break
         try:
-            _commit(turn, group, some, removals)
+            _commit(turn, lines.need(turn, group.group_id), some, removals)
         except turn.mls.MlsError:  # a newcomer that does not fit must not hold up the others, nor a removal
             if not some:
                 raise
+            if len(some) == 1 and not some[0].join_id:
+                _not_addable(turn, some[0])
         else:
             return True
     return False
 
 
 def _attempts(newcomers: list[Newcomer]) -> list[list[Newcomer]]:
-    """All together, else one of them, else nobody."""
+    """All together, else one of them. Who comes by a link and who is known never share a commit: members count uses."""
     alone = [[one] for one in newcomers] if len(newcomers) > 1 else []
-    return [*([newcomers] if newcomers else []), *alone, []]
+    return [*([newcomers] if newcomers else []), *alone]
+
+
+def _known(turn: Turn, group: Group) -> list[Newcomer]:
+    """Known devices that the user wants here and that have not come by another way."""
+    present = {leaf.identity for leaf in turn.backend.members(group.mls_id)} if group.adding else set()
+    return [
+        Newcomer(
+            group_id=group.group_id,
+            identity=identity,
+            signature_key=bytes(key),
+            key_package=bytes(package),
+            name=people.name_of(turn, identity) or "",
+        )
+        for identity, key, package in group.adding
+        if identity not in present
+    ]
+
+
+def _not_addable(turn: Turn, newcomer: Newcomer) -> None:
+    """A known device whose key package does not fit (any more): said, and not tried again."""
+    group = lines.need(turn, newcomer.group_id)
+    group = group.with_(adding=[wanted for wanted in group.adding if wanted[0] != newcomer.identity])
+    lines.save(turn, lines.notice(turn, group, "not_added", [newcomer.name or newcomer.identity]))
 
 
 def _commit(turn: Turn, group: Group, newcomers: list[Newcomer], removals: list[Any]) -> None:
@@ -73,7 +102,7 @@ def _commit(turn: Turn, group: Group, newcomers: list[Newcomer], removals: list[
         added=tuple(added),
         removed=tuple(sorted({leaf.device_id for leaf in (*removals, *replaced)} - set(added))),
         end_invites=any((leaf.identity, leaf.index, leaf.encryption_key) not in asked for leaf in removals),
-        invites=tuple({one.invite_id for one in newcomers}),
+        invites=tuple({one.invite_id for one in newcomers if one.join_id}),
     )
     _build(turn, group, newcomers, sorted({leaf.index for leaf in (*removals, *replaced)}), data)
 
@@ -125,12 +154,13 @@ def _build(turn: Turn, group: Group, newcomers: list[Newcomer], remove: list[int
         authenticated_data=data.encode(),
     )
     welcome = built.welcome or b""
+    by_link = [one for one in newcomers if one.join_id]
     group = group.with_(counter=group.counter + 1, next_order=group.next_order + 1)
     row = Outgoing(
         lane=group.key,
         order=group.next_order - 1,
         kind="commit",
-        function="invite_complete" if newcomers else "send_commit",
+        function="invite_complete" if by_link else "send_commit",
         message_id=lines.new_id(turn),
         group_id=group.group_id,
         epoch=group.epoch,
@@ -143,7 +173,7 @@ def _build(turn: Turn, group: Group, newcomers: list[Newcomer], remove: list[int
             "added": list(data.added),
             "removed": list(data.removed),
             "end_invites": data.end_invites,
-            "joins": [[one.join_id, _tag(turn, one, welcome)] for one in newcomers],
+            "joins": [[one.join_id, _tag(turn, one, welcome)] for one in by_link],
             "names": {one.identity: one.name for one in newcomers},
         },
     )
@@ -182,4 +212,5 @@ def given_up(turn: Turn, row: Outgoing) -> None:
     later = turn.now + LEAVE_RETRY
     leavers = [[identity, index, key, max(due, later)] for identity, index, key, due in group.leavers]
     dropped = [*group.dropped, [row.epoch, digest]]
-    turn.put(group.with_(dropped=dropped, removals=removals, leavers=leavers))
+    adding = [wanted for wanted in group.adding if wanted[0].partition("#")[2] not in row.fields["added"]]
+    turn.put(group.with_(dropped=dropped, removals=removals, leavers=leavers, adding=adding))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from coterie.core.content import Content
+from coterie.core.content import Content, received_name
 from coterie.core.group import lines, outbox
 from coterie.core.mls import Member
 from coterie.core.records import Chat, Group, Invite, Profile, group_key
@@ -32,7 +32,8 @@ def take(turn: Turn, group: Group, sender: Member, content: Content) -> Group:
             _end_invite(turn, group, invite_id)
         case {"type": "leave"}:
             return _leaving(turn, group, sender)
-        case {"type": "handover", "invites": list(invites), "profiles": dict(profiles)}:
+        case {"type": "handover", "invites": list(invites), "profiles": dict(profiles), **rest}:
+            _learn_group_name(turn, group, rest.get("name"))
             return _handed_over(turn, group, invites if _may_tell(group, content) else [], profiles)
         case {"type": "ask"}:
             return _asked(turn, group, sender)
@@ -159,6 +160,13 @@ def _handed_over(turn: Turn, group: Group, invites: list[Any], profiles: dict[An
     group = lines.need(turn, group.group_id).with_(handover_by=0, answer_at=0)
     turn.put(group)
     return group
+
+
+def _learn_group_name(turn: Turn, group: Group, name: object) -> None:
+    """Who was added without a link was told no name before; a name that is known is not changed."""
+    chat, clean = turn.get(Chat, group.key), received_name(name)
+    if chat and clean and not chat.name:
+        turn.put(chat.changed(turn.now, name=clean))
 
 
 def ask_if_due(turn: Turn, group: Group) -> Group:

@@ -12,12 +12,12 @@ from typing import Any
 from coterie.core import content as contents
 from coterie.core import views
 from coterie.core.effects import Acknowledge, CatchUp
-from coterie.core.group import commits, controls, lines, outbox
+from coterie.core.group import commits, controls, lines, membership, outbox
 from coterie.core.mls import Member
-from coterie.core.records import Group, Invite, Outgoing, Sent, group_key
+from coterie.core.records import Group, Outgoing, Sent, group_key
 from coterie.core.state import Turn
 from coterie.errors import ContentError, StorageError
-from coterie_wire import CommitData, ContentType, Envelope, WireError, parse_header, uuid_bytes
+from coterie_wire import ContentType, Envelope, WireError, parse_header, uuid_bytes
 
 CAUSE = {"wrong_group": "wrong_group", "stale": "replayed", "too_early": "too_early"}
 """A binding's error code, and the line that it makes; any other is `unreadable`."""
@@ -177,8 +177,8 @@ def _after_commit(turn: Turn, group: Group, envelope: Envelope, merged: Any) -> 
     if turn_row:  # merging another's commit dropped our own; what it was for is looked at again
         turn.delete(turn_row)
     group = _new_epoch(turn, group, merged)
-    group = _membership_lines(turn, group, envelope, merged, before)
-    group = _roster(turn, group, merged)
+    group = membership.tell(turn, group, merged, before, at(envelope))
+    group = membership.compare_roster(turn, group, merged)
     if merged.group_data is not None:  # this version never changes it, so nobody may
         group = lines.notice(turn, group, "roles_changed", [merged.committer.identity], at=at(envelope))
     if merged.self_removed:
@@ -189,12 +189,14 @@ def _after_commit(turn: Turn, group: Group, envelope: Envelope, merged: Any) -> 
 
 
 def _new_epoch(turn: Turn, group: Group, merged: Any) -> Group:
-    gone = {leaf.identity for leaf in merged.removed} - {leaf.identity for leaf in merged.added}
+    came = {leaf.identity for leaf in merged.added}
+    gone = {leaf.identity for leaf in merged.removed} - came
     group = group.with_(
         epoch=merged.epoch,
         counter=0,
         removals=[identity for identity in group.removals if identity not in gone],
         leavers=[leaver for leaver in group.leavers if leaver[0] not in gone],
+        adding=[wanted for wanted in group.adding if wanted[0] not in came],
         dropped=[entry for entry in group.dropped if entry[0] >= merged.epoch],
     )
     if not merged.self_removed:
@@ -203,56 +205,6 @@ def _new_epoch(turn: Turn, group: Group, merged: Any) -> Group:
             epoch_authenticator=turn.backend.epoch_authenticator(group.mls_id),
         )
     turn.put(group)
-    return group
-
-
-def _membership_lines(
-    turn: Turn, group: Group, envelope: Envelope, merged: Any, leavers: dict[str, tuple[int, bytes]]
-) -> Group:
-    committer, time = merged.committer.identity, at(envelope)
-    added = {leaf.identity for leaf in merged.added}
-    if merged.external:
-        code = "replaced_self" if merged.self_removed else "rejoined"
-        return lines.notice(turn, group, code, [committer], at=time)
-    for leaf in merged.removed:
-        if leaf.identity in added:
-            continue  # an older leaf of someone who is added anew
-        if leavers.get(leaf.identity) == (leaf.index, leaf.encryption_key):
-            group = lines.notice(turn, group, "left", [leaf.identity], at=time)
-        elif leaf.identity == lines.own_identity(turn):
-            code = "left_self" if group.why == "left_self" else "removed_self"
-            group = lines.notice(turn, group, code, [committer], at=time)
-        else:
-            allowed = committer == views.owner(turn, group)
-            code = "removed" if allowed else "role_breach"
-            about = [leaf.identity, committer] if allowed else [committer, leaf.identity]
-            group = lines.notice(turn, group, code, about, at=time)
-    for leaf in merged.added:
-        lines.came(turn, group, leaf)
-        group = lines.notice(turn, group, "joined", [leaf.identity, committer], at=time)
-    return group
-
-
-def _roster(turn: Turn, group: Group, merged: Any) -> Group:
-    """Compare what the commit told the service with what it did, and end what it ended."""
-    try:
-        data = CommitData.parse(merged.authenticated_data) if merged.authenticated_data else CommitData()
-    except WireError:
-        return lines.notice(turn, group, "wrong_roster", [merged.committer.identity])
-    added = {leaf.device_id for leaf in merged.added}
-    removed = {leaf.device_id for leaf in merged.removed} - added
-    if not merged.external and (set(data.added), set(data.removed)) != (added, removed):
-        group = lines.notice(turn, group, "wrong_roster", [merged.committer.identity])
-    if data.end_invites:
-        group = group.with_(invites_since=merged.epoch)
-    for invite in turn.rows(Invite):
-        if invite.group_id != group.group_id:
-            continue
-        if data.end_invites:
-            turn.put(invite.with_(ended=True))
-        elif invite.invite_id in data.invites:
-            share = len(added) if len(data.invites) == 1 else 1
-            turn.put(invite.with_(uses=invite.uses + share))
     return group
 
 

@@ -116,6 +116,11 @@ def _seen(group: Group, sender: str, content_id: bytes) -> bytes:
     return hashlib.sha256(group.key + sender.encode() + content_id).digest()[:16]
 
 
+def was_seen(turn: Turn, group: Group, sender: str, content_id: bytes) -> bool:
+    """Whether `first_time` was asked about it before."""
+    return turn.get(Seen, group.key + _seen(group, sender, content_id)) is not None
+
+
 def came(turn: Turn, group: Group, leaf: Member) -> None:
     """Remember the leaf of a newcomer: its key package has served."""
     first_time(turn, group, "leaf", leaf.encryption_key, group.cursor)
@@ -123,7 +128,7 @@ def came(turn: Turn, group: Group, leaf: Member) -> None:
 
 def was_here(turn: Turn, group: Group, leaf: Member) -> bool:
     """Whether the leaf of a key package has come into the group before."""
-    return turn.get(Seen, group.key + _seen(group, "leaf", leaf.encryption_key)) is not None
+    return was_seen(turn, group, "leaf", leaf.encryption_key)
 
 
 def learn_name(turn: Turn, group: Group, identity: str, name: object, *, hearsay: bool) -> None:

@@ -12,7 +12,7 @@ import cbor2
 
 from coterie.core import content as contents
 from coterie.core import views
-from coterie.core.effects import CatchUp
+from coterie.core.effects import CatchUp, Drain
 from coterie.core.group import lines
 from coterie.core.records import Group, Me, Outgoing, Sent
 from coterie.core.state import Turn
@@ -102,6 +102,31 @@ def call(turn: Turn, group: Group, function: str, **fields: Any) -> Group:
     return group
 
 
+def post(
+    turn: Turn,
+    lane: bytes,
+    function: str,
+    fields: dict[str, Any],
+    *,
+    group_id: str = "",
+    note: dict[str, Any] | None = None,
+) -> None:
+    """A call in a lane that is no group's, behind what already waits there."""
+    waiting = turn.rows(Outgoing, lane)  # a place may serve again: answers go by `ident` too
+    order = waiting[-1].order + 1 if waiting else 0
+    row = Outgoing(
+        lane=lane,
+        order=order,
+        kind="call",
+        function=function,
+        group_id=group_id,
+        fields=fields,
+        note=note or {},
+    )
+    turn.put(row)
+    turn.do(Drain(lane))
+
+
 def body(row: Outgoing) -> dict[str, Any]:
     """The request's body, the same for every retry (docs/protocol.md)."""
     if row.kind == "call":
@@ -132,7 +157,13 @@ def _commit_fields(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _hexed(fields: dict[str, Any]) -> dict[str, Any]:
-    return {name: value.hex() if isinstance(value, bytes) else value for name, value in fields.items()}
+    return {name: _hex(value) for name, value in fields.items()}
+
+
+def _hex(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_hex(one) for one in value]
+    return value.hex() if isinstance(value, bytes) else value
 
 
 def head(turn: Turn, lane: bytes, blocked: set[bytes]) -> Outgoing | None:

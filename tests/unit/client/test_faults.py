@@ -358,13 +358,17 @@ async def test_a_refused_session_is_told_once_and_nothing_is_lost(exchange: Exch
     alice.wire.cut()
     await alice.client.send_text(group_id=group_id, text="waits")
     await exchange.clock.advance(300)
-    assert alice.problems() == ["signed_out"]
+    assert alice.problems() == ["session_ended"]
+    assert alice.told("session")[-1]["session"]["state"] == "ended"
     assert await alice.states(group_id) == ["pending"]
     assert len(alice.wire.log) < 400
-    with pytest.raises(Refused):
+    with pytest.raises(StateError) as caught:
         await alice.client.preview_link(
             link="https://x.example/?join=AAECAwQFBgcICQoLDA0ODw#1.EBESExQVFhcYGRobHB0eHw"
         )
+    assert caught.value.code == "session_ended"
+    assert "guest" in caught.value.sentence
+    assert len(alice.wire.posts("device_register")) == 1, "nobody new is made in its place"
 
 
 @pytest.mark.parametrize("answer", ["junk", "another user", "full"])

@@ -9,8 +9,9 @@ from coterie.core.records import group_key
 from coterie_wire import CommitData
 from tests.support import mallory
 from tests.support.device import Device
+from tests.support.directory import no
 from tests.support.friends import friends, same_state
-from tests.support.post_office import PostOffice, no
+from tests.support.post_office import PostOffice
 
 
 def post_commit(office: PostOffice, device: Device) -> None:

@@ -11,8 +11,9 @@ from coterie.core.invite import Link
 from coterie.core.records import Invite, group_key
 from tests.support import mallory
 from tests.support.device import Device
+from tests.support.directory import no
 from tests.support.friends import friends, same_state
-from tests.support.post_office import PostOffice, no
+from tests.support.post_office import PostOffice
 
 
 def waiting(office: PostOffice, *names: str, **options: Any) -> tuple[str, list[Device], Device, str, str]:

@@ -7,8 +7,9 @@ from coterie.core.records import Invite
 from coterie.errors import InviteError, LocalError, StateError
 from tests.support import mallory
 from tests.support.device import ORIGIN, Device
+from tests.support.directory import no
 from tests.support.friends import friends, same_state, until_posting
-from tests.support.post_office import PostOffice, no
+from tests.support.post_office import PostOffice
 
 
 def alive(device: Device, link: str) -> bool | None:

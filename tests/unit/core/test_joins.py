@@ -12,8 +12,9 @@ from coterie.core.invite import Link
 from coterie.core.records import group_key
 from coterie.errors import InviteError, LocalError, StateError
 from tests.support.device import Device
+from tests.support.directory import no
 from tests.support.friends import friends, same_state
-from tests.support.post_office import PostOffice, no
+from tests.support.post_office import PostOffice
 
 
 def invited(office: PostOffice) -> tuple[str, Device, str]:

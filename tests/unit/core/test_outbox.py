@@ -7,8 +7,9 @@ from coterie.core.records import group_key
 from coterie.errors import LocalError, RemoteError, StateError
 from coterie_wire import Envelope
 from tests.support.device import Device
+from tests.support.directory import no
 from tests.support.friends import friends, same_state
-from tests.support.post_office import PostOffice, no
+from tests.support.post_office import PostOffice
 
 
 def line_events(device: Device) -> list[tuple[str, str | None]]:

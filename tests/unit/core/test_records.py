@@ -50,6 +50,20 @@ SAMPLES: list[Record] = [
     ),
     Profile(id=UUID, rev=1, modified_at=2, group_id=UUID, identity="u#d", name="Ada"),
     records.Seen(group_id=UUID, seq=1, digest=bytes(16)),
+    records.Device(name="Desk", guest=False, ended="session_ended", bound="s"),
+    records.Package(ref=bytes(32), not_after=5, last_resort=True, package=b"k"),
+    records.Invitation(
+        group_id=UUID,
+        welcome=b"w",
+        seq=3,
+        from_seq=4,
+        sender_user=UUID,
+        sender_device=UUID,
+        created_at=5,
+    ),
+    records.Contact(
+        id=UUID, rev=1, modified_at=2, identity="u#d", signature_key=b"s", identity_key=b"i", name="Ada"
+    ),
 ]
 
 
@@ -104,6 +118,9 @@ def test_a_device_does_not_start_on_a_damaged_row(office: PostOffice, table: str
     alice.send(group_id, "waits")
     office.post(alice)
     alice.send(group_id, "waits too")
+    for kind in (records.Package, records.Invitation, records.Contact):
+        sample = next(one for one in SAMPLES if isinstance(one, kind))
+        alice.rows[kind.TABLE][sample.key] = sample.encode()
     key, value = next(iter(alice.rows[table].items()))
     for bad in ({key: value[:-1]}, {key: b"\x80"}, {key + b"x": value}):
         with pytest.raises(StorageError) as caught:
@@ -118,12 +135,14 @@ def test_keys_sort_as_the_lines_do() -> None:
 
 
 def test_user_rows_can_be_synced_one_day_and_mls_rows_never() -> None:
-    user_rows = {kind.TABLE for kind in (Me, records.Chat, Line, Profile)}
-    for kind in (Me, records.Chat, Line, Profile):
+    kinds = (Me, records.Chat, Line, Profile, records.Contact)
+    user_rows = {kind.TABLE for kind in kinds}
+    for kind in kinds:
         assert {"id", "rev", "modified_at", "deleted"} <= {one.name for one in fields(kind)}
-    for other in (Group, Outgoing, Sent, Invite, Join, records.Seen, Session):
+    others = (Group, Outgoing, Sent, Invite, Join, records.Seen, Session)
+    for other in (*others, records.Device, records.Package, records.Invitation):
         assert "rev" not in {one.name for one in fields(other)}
-    assert user_rows == {"device", "chats", "messages", "profiles"}
+    assert user_rows == {"device", "chats", "messages", "profiles", "contacts"}
 
 
 def test_a_change_of_user_data_raises_the_revision() -> None:

@@ -1,0 +1,106 @@
+"""Adding somebody who is known, without a link: key packages of their devices are claimed, checked, and added at once.
+
+The service chooses which key packages it hands out, so each must belong to a device that this one has met, under the
+keys that it had; a device that was never met is only named to the user, who may accept its key.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from coterie.core import people
+from coterie.core.effects import DIRECTORY_LANE
+from coterie.core.group import commits, lines, outbox
+from coterie.core.mls import Member
+from coterie.core.records import Group, Outgoing, group_key
+from coterie.core.state import Turn
+from coterie.errors import StateError
+from coterie_wire import WireError, from_hex
+
+UNKNOWN = "You have met no device of this person, so only an invite link can bring them here."
+NOBODY = "{0} has no device that can be added now. An invite link works for everybody."
+
+
+def ask(turn: Turn, group_id: str, user_id: str, accept: list[str]) -> str:
+    """Claim key packages of a user's devices; the id of the claim. `accept`: identity keys (hex) of devices never met.
+
+    Raises `StateError` (`unknown_person`, or why the group does not send).
+    """
+    group = lines.need_sending(turn, group_id)
+    own = turn.backend.user_id
+    if user_id != own and not any(one.user_id == user_id for one in people.met(turn).values()):
+        raise StateError("unknown_person", UNKNOWN)
+    claim_id = lines.new_id(turn)
+    note = {"group_id": group.group_id, "user_id": user_id, "accept": accept}
+    fields = {"claim_id": claim_id, "user_ids": [user_id]}
+    outbox.post(turn, DIRECTORY_LANE, "key_packages_claim", fields, note=note)
+    return claim_id
+
+
+def claimed(turn: Turn, row: Outgoing, status: int, body: dict[str, Any]) -> dict[str, Any] | None:
+    """The final answer to a claim; `Addition` of docs/bridge.md, or None when the group does not send any more."""
+    turn.delete(row)
+    group = turn.get(Group, group_key(row.note["group_id"]))
+    if group is None or not group.can_send:
+        return None
+    outcome: dict[str, Any] = {
+        "group_id": group.group_id,
+        "user_id": row.note["user_id"],
+        "added": [],
+        "members": [],
+        "new_keys": [],
+        "refused": [],
+        "missing": 0,
+        "why": "",
+    }
+    if status >= 400:
+        outcome["why"] = str(body.get("message") or f"The service answered {status}.")
+        return outcome
+    group = _sort(turn, group, row, body, outcome)
+    turn.put(group)
+    if not any(outcome[kind] for kind in ("added", "members", "new_keys", "refused")):
+        outcome["why"] = NOBODY.format(_name(turn, row.note["user_id"]))
+    commits.advance(turn, group, [])
+    return outcome
+
+
+def _sort(turn: Turn, group: Group, row: Outgoing, body: dict[str, Any], outcome: dict[str, Any]) -> Group:
+    """Each key package of the answer by what becomes of it."""
+    packages, missing = body.get("key_packages"), body.get("missing")
+    outcome["missing"] = len(missing) if isinstance(missing, list) else 0
+    known = people.met(turn)
+    for raw in packages if isinstance(packages, list) else []:
+        leaf, package = _checked(turn, raw, row.note["user_id"])
+        if leaf is None or people.differs(known.get(leaf.identity), leaf):
+            identity = leaf.identity if leaf else ""
+            group = lines.notice(turn, group, "refused_key", [_name(turn, row.note["user_id"])])
+            outcome["refused"].append(identity)
+        elif lines.member(turn, group, leaf.identity):
+            outcome["members"].append(leaf.identity)
+        elif leaf.identity not in known and leaf.identity_key.hex() not in row.note["accept"]:
+            outcome["new_keys"].append({"device_id": leaf.device_id, "key": leaf.identity_key.hex()})
+        else:
+            wanted = [one for one in group.adding if one[0] != leaf.identity]
+            group = group.with_(adding=[*wanted, [leaf.identity, leaf.signature_key, package]])
+            outcome["added"].append(leaf.identity)
+    return group
+
+
+def _checked(turn: Turn, raw: Any, user_id: str) -> tuple[Member | None, bytes]:
+    """The leaf that a claimed key package would add, if it is one of the user's; nothing of the service is believed."""
+    try:
+        package = from_hex(raw.get("key_package") if isinstance(raw, dict) else None, name="key_package")
+        leaf = turn.backend.check_key_package(package).leaf
+    except (WireError, turn.mls.MlsError):
+        return None, b""
+    named = (raw.get("user_id"), raw.get("device_id"))
+    return (
+        (leaf, package)
+        if leaf.user_id == user_id and named == (leaf.user_id, leaf.device_id)
+        else (None, b"")
+    )
+
+
+def _name(turn: Turn, user_id: str) -> str:
+    found = (one.name for one in people.met(turn).values() if one.user_id == user_id and one.name)
+    return next(found, None) or "This person"

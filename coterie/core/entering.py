@@ -1,0 +1,64 @@
+"""Into a group by a Welcome, whichever way it came: its rows, its first lines, what is told to whom."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from coterie.core import device, people
+from coterie.core.group import controls, lines, outbox
+from coterie.core.records import Chat, Group, Outgoing, group_key
+from coterie.core.state import Turn
+
+
+def make_room(turn: Turn, old: Group | None) -> None:
+    """Drop the keys of a group that this device has left, before it enters anew."""
+    if old:
+        people.keep(turn, old, turn.backend.members(old.mls_id))
+        turn.backend.delete_group(old.mls_id)
+
+
+def enter(turn: Turn, joined: Any, group_id: str, name: str, cursor: int, old: Group | None) -> Group:
+    """The group's rows. `old`: as it was before this device left it; its lines stay, and none takes the place of one.
+
+    `cursor` is the seq of the commit that let this device in. `name` may be empty: members tell it.
+    """
+    if old and cursor <= old.cursor:
+        cursor, index = old.cursor, old.index
+    else:
+        index = 0
+    group = Group(
+        group_id=group_id,
+        mls_id=joined.group_id,
+        epoch=joined.epoch,
+        tree_hash=turn.backend.tree_hash(joined.group_id),
+        epoch_authenticator=turn.backend.epoch_authenticator(joined.group_id),
+        updated_at=turn.now,
+        cursor=cursor,
+        index=index,
+        owner=device.group_owner(joined.group_data),
+        invites_since=joined.epoch,
+        handover_by=turn.now + controls.HANDOVER_WITHIN,
+    )
+    for row in turn.rows(Outgoing, group.key):  # of an earlier membership
+        turn.delete(row)
+    turn.put(group)
+    _chat(turn, group_id, name)
+    lines.learn_own_name(turn, group)
+    return group
+
+
+def _chat(turn: Turn, group_id: str, name: str) -> None:
+    old = turn.get(Chat, group_key(group_id))
+    if old:
+        turn.put(old.changed(turn.now, name=name or old.name, deleted=False))
+    else:
+        turn.put(Chat(id=group_id, rev=1, modified_at=turn.now, name=name))
+
+
+def say_hello(turn: Turn, group: Group) -> Group:
+    """Warn of members with other keys than before, start delivery, and tell the own name."""
+    present = turn.backend.members(group.mls_id)
+    for name in people.impostors(turn, present, outside=group.group_id):
+        group = lines.notice(turn, group, "key_changed", [name])
+    group = outbox.call(turn, group, "group_join", group_id=group.group_id)
+    return outbox.send_profile(turn, group)
