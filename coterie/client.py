@@ -232,20 +232,24 @@ class Client(Driver):
     # -- passkeys --
 
     async def passkey_options(self) -> dict[str, Any]:
-        """What `navigator.credentials.create` takes, for the user of this device: `{challenge_id, options, expires_at}`.
+        """What `navigator.credentials.create` takes, for this device's user: `{challenge_id, options, expires_at}`.
 
         Raises `Unreachable`; `Refused`, among others with `too_many_passkeys`, `passkey_disabled`, and
         `no_authorization` where the service gives guests none.
         """
         await self._registered()
-        return await self._passkeys().registration_options(self._engine.own_name or "")
+        own_name = self._engine.snapshot(self._sync.state)["name"]
+        return await self._passkeys().registration_options(own_name or "Coterie")
 
     async def passkey_verify(self, *, challenge_id: str, credential: dict[str, Any]) -> dict[str, Any]:
-        """Keep the passkey that the page made. A guest is a user from now on: `Passkey`. Raises as `passkey_options`."""
+        """Keep the passkey that the page made: `Passkey`. A guest is a user from now on. Raises as before."""
         return await self._passkeys().register(challenge_id, credential)
 
     async def sign_in_options(self) -> dict[str, Any]:
-        """What `navigator.credentials.get` takes: `{challenge_id, options, expires_at}`. Raises `Unreachable`, `Refused`."""
+        """What `navigator.credentials.get` takes: `{challenge_id, options, expires_at}`.
+
+        Raises `Unreachable`, `Refused`.
+        """
         return await self._passkeys().sign_in_options()
 
     async def sign_in_verify(self, *, challenge_id: str, credential: dict[str, Any]) -> dict[str, Any]:

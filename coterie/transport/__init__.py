@@ -94,7 +94,7 @@ def _depth(text: str) -> int:
 
 
 def answer(status: int, content: bytes) -> Answer:
-    """A complete answer: a JSON object, or nothing with 204.
+    """A complete answer: a JSON object, an array (as the object's `items`), or nothing with 204.
 
     All else comes from something between us and the service (a proxy, a sign-in page of a network), so it
     says nothing about what the service did: `Unreachable` (`bad_answer`).
@@ -105,6 +105,8 @@ def answer(status: int, content: bytes) -> Answer:
         body = decode(content.decode())
     except ValueError:
         body = None
+    if isinstance(body, list):
+        body = {"items": body}  # Supabase Auth lists so
     if not isinstance(body, dict):
         raise Unreachable("bad_answer", f"Something answered ({status}) that is not the service.")
     return Answer(status, body)

@@ -46,7 +46,11 @@ async def page(request: Request) -> Response:
 
 
 async def not_an_object(request: Request) -> Response:
-    return JSONResponse([1, 2, 3])
+    return JSONResponse("text")
+
+
+async def array(request: Request) -> Response:
+    return JSONResponse([{"n": 1}, {"n": 2}])
 
 
 async def verbatim(request: Request) -> Response:
@@ -131,6 +135,7 @@ ROUTES = [
     Route("/functions/v1/refuse", refuse, methods=BOTH),
     Route("/functions/v1/page", page, methods=BOTH),
     Route("/functions/v1/not_an_object", not_an_object, methods=BOTH),
+    Route("/functions/v1/array", array, methods=BOTH),
     Route("/functions/v1/verbatim", verbatim, methods=BOTH),
     Route("/functions/v1/no_content", no_content, methods=BOTH),
     Route("/functions/v1/elsewhere", elsewhere, methods=BOTH),

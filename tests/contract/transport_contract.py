@@ -81,6 +81,10 @@ async def case_no_content_is_an_empty_answer(make: Make) -> None:
     assert answer.body == {}
 
 
+async def case_an_array_stands_in_items(make: Make) -> None:
+    assert (await call(make(), "array")).body == {"items": [{"n": 1}, {"n": 2}]}
+
+
 async def case_what_is_not_from_the_service_is_no_answer(make: Make) -> None:
     transport = make()
     for status in (200, 403, 404, 413, 500, 502, 503):
