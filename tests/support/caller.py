@@ -99,9 +99,13 @@ class Device:
         device.device_id = (await device.register()).ok()["device_id"]
         return device
 
-    async def another(self, database_url: str) -> "Device":
-        """Another device of the same user. Guests cannot sign in twice, so the database is told who they are."""
+    async def another(self, database_url: str, *, key: Ed25519PrivateKey | None = None) -> "Device":
+        """The same user in another session, by default with another device.
+
+        Guests cannot sign in twice, so the database is told who this is.
+        """
         other = Device(self.http.url)
+        other.key = key or other.key
         await other.sign_in()
         session = f"update coterie.auth_sessions set user_id = '{self.user_id}'"
         execute(database_url, f"{session} where session_id = '{other.session_id}'")
