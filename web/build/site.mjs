@@ -86,7 +86,7 @@ function index(folder) {
   const preloads = [...imports("main.js"), "main.js"].sort().map((path) => `<link rel="modulepreload" href="${folder}/${path}" />`);
   return text(join(WEB, "index.html"))
     .replace(/(href|src)="\.\//g, `$1="${folder}/`)
-    .replace(/( *)<script/, `$1${preloads.join("\n$1")}\n$1<script`);
+    .replace(/( *)<script(?=.*main\.js)/, `$1${preloads.join("\n$1")}\n$1<script`);
 }
 
 /** The new site takes the place of the old; assets of the last build stay, for pages that are open. */
