@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import jwt
 
+from coterie_wire import MAX_INTEGER
 from edge_functions.errors import ServiceError
 
 _CACHED_TOKENS = 20_000
@@ -76,7 +77,7 @@ class Verifier:
                 algorithms=[algorithm],
                 audience="authenticated",
                 issuer=self._issuer,
-                options={"require": ["exp", "sub", "aud"]},
+                options={"require": ["exp", "sub", "aud"], "strict_aud": True},
             )
         except (jwt.PyJWTError, ValueError):
             raise ServiceError(401, "no_session") from None
@@ -102,9 +103,14 @@ class Verifier:
 def _claims(raw: dict[str, Any]) -> Claims:
     match raw:
         case {"sub": str(sub), "session_id": str(session), "role": "authenticated", "exp": int(expires)}:
-            if 0 < len(sub.encode()) <= 200 and "#" not in sub and 0 < len(session.encode()) <= 200:
+            if _is_id(sub) and "#" not in sub and _is_id(session) and expires <= MAX_INTEGER:
                 return Claims(sub=sub, session_id=session, expires=expires)
     raise ServiceError(401, "no_session")
+
+
+def _is_id(text: str) -> bool:
+    """1 to 200 bytes that the database can hold: no NUL, no half of a surrogate pair."""
+    return text.isprintable() and 0 < len(text.encode()) <= 200
 
 
 def bearer(header: str | None) -> str:
