@@ -16,13 +16,14 @@ import asyncpg
 
 from edge_functions.db import Database
 from edge_functions.errors import ServiceError, defect
+from edge_functions.metrics import fanned_out
 from edge_functions.settings import Settings
-from edge_functions.sockets import INVITATIONS, KEY_PACKAGES, Position, Socket, envelope_frame, frame
+from edge_functions.sockets import INVITATIONS, KEY_PACKAGES, Position, Socket, Waiting, envelope_frame, frame
 
 _CHECK_SECONDS = 15
 _PAGE = 200
 _PENDING_AT_ONCE = 10
-"""More joins than this are told by the socket's own worker."""
+"""More new joins than this are told by the socket's own worker, at its reader's pace."""
 _log = logging.getLogger("edge_functions")
 
 
@@ -55,10 +56,14 @@ class Hub:
     def __init__(self, db: Database, settings: Settings) -> None:
         self._db = db
         self._retry = settings.listen_retry_seconds
+        self._stall = settings.stall_seconds
         self._sockets: set[Socket] = set()
         self._feeds: dict[str, Feed] = {}
         self._changed: asyncio.Queue[str] = asyncio.Queue()
         self._changed_groups: set[str] = set()
+        self._told: dict[str, list[str]] = {}
+        """By group, the news of its joins that all open sockets have heard: a change is told, not everything again."""
+        self.waiting = Waiting(settings.queues_bytes)
         self._tasks: set[asyncio.Task[None]] = set()
         self._listening = asyncio.Event()
 
@@ -66,6 +71,7 @@ class Hub:
         """Begin to listen; returns when it does."""
         self._spawn(self._listen())
         self._spawn(self._follow_changes())
+        self._spawn(self._watch_readers())
         await self._listening.wait()
 
     async def stop(self) -> None:
@@ -73,6 +79,21 @@ class Hub:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @property
+    def listening(self) -> bool:
+        """True while changes are heard of."""
+        return self._listening.is_set()
+
+    @property
+    def open_sockets(self) -> int:
+        """How many there are in this process."""
+        return len(self._sockets)
+
+    @property
+    def waiting_frames(self) -> int:
+        """In the queues of all of them."""
+        return sum(len(socket.outbox) for socket in self._sockets)
 
     def add(self, socket: Socket) -> None:
         """From now on `socket` hears of changes; its worker has to run `work`."""
@@ -85,7 +106,7 @@ class Hub:
             self._drop(socket, group)
 
     def end_sessions(self, sessions: list[str]) -> None:
-        """Close the sockets of sessions that were signed out (other processes find out by the database)."""
+        """Close the sockets of sessions that were signed out; other processes hear of it as this one does of theirs."""
         for socket in self._sockets:
             if socket.session_id in sessions:
                 socket.outbox.fail(ServiceError(401, "no_session"))
@@ -129,6 +150,7 @@ class Hub:
             await socket.outbox.room()
             socket.tell_once(join, frame("join_waiting", join=join))
         for join in state["joins"]:
+            await socket.outbox.room()
             socket.tell_once(join, frame("welcome", **join))
         socket.tell_stock(state["stock"])
         if state["invited"]:
@@ -170,9 +192,10 @@ class Hub:
             return
         feed = self._feeds.setdefault(group, Feed(group))
         feed.sockets.add(socket)
+        most = _PAGE
         while True:
             await socket.outbox.room()
-            last = await self._send_page(socket, group, position)
+            last, most = await self._send_page(socket, group, position, most)
             if socket.positions.get(group) is not position:
                 return
             if position.sent < last:
@@ -185,14 +208,21 @@ class Hub:
                 socket.outbox.push(frame("caught_up", group_id=group, seq=last))
                 return
 
-    async def _send_page(self, socket: Socket, group: str, position: Position) -> int:
-        """Send what the device may have beyond its position. Returns the group's last seq."""
+    async def _send_page(
+        self, socket: Socket, group: str, position: Position, most: int
+    ) -> tuple[int, int]:
+        """Send what the device may have beyond its position, as much as there is room for.
+
+        Returns the group's last seq, and how many to ask for next time: what there was no room for is read again.
+        """
         statement = "select coterie.get_messages_v1($1, $2, $3, $4)"
-        page = json.loads(await self._db.value(statement, socket.claims, group, position.sent, _PAGE))
-        for envelope in page["envelopes"]:
+        page = json.loads(await self._db.value(statement, socket.claims, group, position.sent, most))
+        for number, envelope in enumerate(page["envelopes"]):
+            if not socket.outbox.has_room:
+                return int(page["last_seq"]), max(1, number)
             socket.outbox.push(frame("envelope", envelope=envelope))
             position.sent = envelope["seq"]
-        return int(page["last_seq"])
+        return int(page["last_seq"]), min(_PAGE, 2 * most)
 
     def _turn_live(self, feed: Feed, position: Position, last: int) -> bool:
         """Join the feed if the position, `last`, is not behind it: no `await` between this check and its effect."""
@@ -248,6 +278,7 @@ class Hub:
         feed.heard = max(feed.heard, row["last_seq"] or 0)
         for socket in feed.live():
             self._deliver_to(feed, socket, members.get(socket.key), frames)
+        fanned_out(row["envelopes"])
 
     def _deliver_to(
         self,
@@ -276,7 +307,8 @@ class Hub:
         for seq, text in frames:
             if seq <= position.sent:
                 continue
-            if seq != position.sent + 1:  # a gap: never jump over it
+            # a gap: never jump over it; or a slow reader, for whom what comes must not wait in memory
+            if seq != position.sent + 1 or not socket.outbox.has_room:
                 socket.fall_back(feed.group)
                 return
             socket.outbox.push(text)
@@ -308,13 +340,19 @@ class Hub:
             by_key.setdefault(socket.key, []).append(socket)
         devices, sessions = [device for device, _ in by_key], [session for _, session in by_key]
         changes = json.loads(
-            await self._db.value("select coterie.changes_v1($1, $2, $3)", group, devices, sessions)
+            await self._db.value(
+                "select coterie.changes_v1($1, $2, $3, $4)", group, devices, sessions, self._told.get(group, [])
+            )
         )
+        pending = [(join, frame("join_waiting", join=join)) for join in changes["pending"]]
         for device, session, *member in changes["members"]:
             for socket in by_key[device, session]:
                 if socket in self._sockets:
-                    self._tell_member(socket, group, member, changes["pending"])
+                    self._tell_member(socket, group, member, pending)
         self._tell_joiners(by_key, changes)
+        self._told.pop(group, None)
+        if changes["news"]:
+            self._told[group] = changes["news"]
 
     @staticmethod
     def _tell_joiners(by_key: dict[tuple[str, str], list[Socket]], changes: dict[str, Any]) -> None:
@@ -326,7 +364,7 @@ class Hub:
                 socket.work.put_nowait(INVITATIONS)
 
     def _tell_member(
-        self, socket: Socket, group: str, member: list[Any], pending: list[dict[str, Any]]
+        self, socket: Socket, group: str, member: list[Any], pending: list[tuple[dict[str, Any], str]]
     ) -> None:
         alive, from_seq, until_seq, joined = member
         if not alive:
@@ -334,12 +372,15 @@ class Hub:
         elif not joined:
             self._drop(socket, group)  # added anew: delivery begins again with group_join
         else:
+            entered = group not in socket.positions
             self._place(socket, group, from_seq, until_seq)
-            if until_seq is None and len(pending) > _PENDING_AT_ONCE:
-                socket.work.put_nowait(None)  # its own worker goes at the reader's pace
+            if until_seq is not None:
                 return
-            for join in pending if until_seq is None else ():
-                socket.tell_once(join, frame("join_waiting", join=join))
+            if entered or len(pending) > _PENDING_AT_ONCE:  # whoever enters hears of all that wait
+                socket.work.put_nowait(None)
+                return
+            for join, text in pending:
+                socket.tell_once(join, text)
 
     # ---- listening
 
@@ -372,7 +413,13 @@ class Hub:
                 except TimeoutError:
                     await connection.execute("select 1", timeout=_CHECK_SECONDS)
         finally:
+            self._listening.clear()
             connection.terminate()
+
+    async def _watch_readers(self) -> None:
+        while True:
+            await asyncio.sleep(self._stall / 4)
+            self.waiting.end_stalled(self._stall)
 
     def _look_again(self) -> None:
         """Announcements may have been missed: check every socket and feed."""
@@ -386,6 +433,8 @@ class Hub:
         group, _, seq = payload.partition(":")
         if group in ("device", "packages"):
             self._hear_of_device(group, seq)
+        elif group == "session":
+            self.end_sessions([seq])
         elif seq == "0":
             self._note_change(group)
         elif (feed := self._feeds.get(group)) is not None:

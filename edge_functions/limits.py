@@ -5,6 +5,7 @@ dict. What guards people (guesses at invites, guests made by the thousand) is co
 processes together. Both are GCRA: one time per key says when its budget is full again.
 """
 
+import asyncio
 import contextlib
 import hashlib
 import logging
@@ -76,6 +77,7 @@ class Limits:
             "joins": Rate(settings.limit_joins, HOUR),
             "sockets": Rate(settings.limit_sockets, MINUTE),
         }
+        self._frames = Rate(settings.limit_frames, MINUTE)
         self._address = {
             **{
                 pace: Rate(rate.count * settings.limit_address, rate.seconds)
@@ -95,6 +97,11 @@ class Limits:
         """One more from this address (`address_of`), before anything is known of who asks."""
         if address is not None:
             _refuse(self._budgets.take((pace, f"@{address}"), self._address[pace]))
+
+    async def frame(self, session: str) -> None:
+        """One more frame of this session's sockets: above the limit it is read later, and the peer has to wait."""
+        while wait := self._budgets.take(("frames", session), self._frames):  # noqa: ASYNC110 - time is the event
+            await asyncio.sleep(wait)
 
     @contextlib.contextmanager
     def socket_of_address(self, address: str | None) -> Iterator[None]:

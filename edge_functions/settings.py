@@ -151,6 +151,9 @@ class Settings:
         "and that of all sockets of a process; the slowest is closed to keep it",
         1,
     )
+    stall_seconds: float = setting(
+        "COTERIE_STALL_SECONDS", 30.0, "a socket whose peer reads nothing is closed after", 0.001
+    )
     sockets_session: int = setting("COTERIE_SOCKETS_SESSION", 10, "open sockets of a session, in a process", 1)
     sockets_user: int = setting("COTERIE_SOCKETS_USER", 50, "open sockets of a user, in a process", 1)
     sockets_address: int = setting(
@@ -175,7 +178,7 @@ class Settings:
         "COTERIE_LIMIT_ADDRESS", 20, "an address may do so many times what one user may", 1
     )
     limit_frames: int = setting(
-        "COTERIE_LIMIT_FRAMES", 6000, "frames of a client that are read at once, per socket and minute", 1
+        "COTERIE_LIMIT_FRAMES", 6000, "frames of a client that are read at once, per session and minute", 1
     )
     limit_sign_ups: int = setting(
         "COTERIE_LIMIT_SIGN_UPS", 300, "new guests, per address and hour, over all processes", 1

@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import time
 from collections import deque
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from edge_functions.errors import ServiceError
@@ -19,38 +21,97 @@ def envelope_frame(envelope: str) -> str:
     return f'{{"v":1,"type":"envelope","envelope":{envelope}}}'
 
 
-class Outbox:
-    """Frames that wait to be written, bounded: who reads too slowly is cut off and comes back with its cursors."""
+class Waiting:
+    """What waits in all outboxes of a process, in characters. A frame that waits for many sockets is counted once.
 
-    def __init__(self, max_frames: int, max_bytes: int) -> None:
+    Beyond `most` the outbox in which most waits is ended, so that one process's memory has a bound.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.size = 0
+        self.outboxes: set[Outbox] = set()
+        self._most = most
+        self._holders: dict[int, int] = {}
+
+    def hold(self, text: str) -> None:
+        """One more outbox has this frame."""
+        holders = self._holders.get(id(text), 0)
+        self._holders[id(text)] = holders + 1
+        if not holders:
+            self.size += len(text)
+
+    def release(self, text: str) -> None:
+        """One less."""
+        holders = self._holders.pop(id(text)) - 1
+        if holders:
+            self._holders[id(text)] = holders
+        else:
+            self.size -= len(text)
+
+    def end_stalled(self, seconds: float) -> None:
+        """End those whose reader has taken nothing for so long."""
+        before = time.monotonic() - seconds
+        for outbox in [one for one in self.outboxes if one.writing_since < before]:
+            outbox.fail(ServiceError(429, "too_slow"))
+
+    def keep_bound(self) -> None:
+        """End who reads slowest, until the rest fits."""
+        while self.size > self._most and self.outboxes:
+            max(self.outboxes, key=lambda one: one.size).fail(ServiceError(429, "too_slow"))
+
+
+class Outbox:
+    """Frames that wait to be written, bounded: who reads too slowly is cut off and comes back with its cursors.
+
+    The bounds may be passed by one frame, as a Welcome may be larger than they are.
+    """
+
+    def __init__(self, max_frames: int, max_size: int, waiting: Waiting) -> None:
+        self.size = 0
+        self.writing_since = inf
+        """When the frame that is being written was taken (`time.monotonic`)."""
         self._frames: deque[str] = deque()
-        self._bytes = 0
-        self._max_frames, self._max_bytes = max_frames, max_bytes
+        self._writing: str | None = None
+        self._max_frames, self._max_size = max_frames, max_size
+        self._waiting = waiting
+        waiting.outboxes.add(self)
         self._changed = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
         self.failed: asyncio.Future[ServiceError] = asyncio.get_running_loop().create_future()
 
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    @property
+    def has_room(self) -> bool:
+        """Less than half of the bounds is used."""
+        return len(self._frames) * 2 <= self._max_frames and self.size * 2 <= self._max_size
+
     def push(self, text: str) -> None:
-        """Append a frame; over the bounds the socket fails with `too_slow`."""
-        self._frames.append(text)
-        self._bytes += len(text)
-        self._changed.set()
-        if len(self._frames) > self._max_frames or self._bytes > self._max_bytes:
+        """Append a frame; where the bounds are passed already the socket fails with `too_slow`."""
+        if self.failed.done():
+            return
+        if len(self._frames) >= self._max_frames or self.size > self._max_size:
             self.fail(ServiceError(429, "too_slow"))
-        if not self._half_empty():
+            return
+        self._frames.append(text)
+        self.size += len(text)
+        self._waiting.hold(text)
+        self._changed.set()
+        if not self.has_room:
             self._room.clear()
+        self._waiting.keep_bound()
 
     async def take(self) -> str:
-        """The next frame, when there is one."""
+        """The next frame, when there is one. It counts as waiting until the next one is asked for."""
+        self._written()
         while not self._frames:
             self._changed.clear()
             await self._changed.wait()
-        text = self._frames.popleft()
-        self._bytes -= len(text)
-        if self._half_empty():
-            self._room.set()
-        return text
+        self._writing = self._frames.popleft()
+        self.writing_since = time.monotonic()
+        return self._writing
 
     async def room(self) -> None:
         """Wait until less than half of the bounds is used: catching up goes at the reader's pace."""
@@ -60,9 +121,25 @@ class Outbox:
         """End the socket with an error frame."""
         if not self.failed.done():
             self.failed.set_result(error)
+        self.close()
 
-    def _half_empty(self) -> bool:
-        return len(self._frames) * 2 <= self._max_frames and self._bytes * 2 <= self._max_bytes
+    def close(self) -> None:
+        """Let go of all that waits."""
+        self._waiting.outboxes.discard(self)
+        self._written()
+        while self._frames:
+            self._writing = self._frames.popleft()
+            self._written()
+
+    def _written(self) -> None:
+        if self._writing is None:
+            return
+        self.size -= len(self._writing)
+        self._waiting.release(self._writing)
+        self._writing = None
+        self.writing_since = inf
+        if self.has_room:
+            self._room.set()
 
 
 KEY_PACKAGES = "key_packages"

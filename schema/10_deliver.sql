@@ -52,8 +52,10 @@ begin
     from coterie.page(p_group, p_after, 9007199254740991, 500) p;
 end $$;
 
--- After a change of a group's roster, joins or Welcomes: what the sockets of these devices should hear of it.
-create or replace function coterie.changes_v1(p_group uuid, p_devices uuid[], p_sessions text[])
+-- After a change of a group's roster, joins or Welcomes: what the sockets of these devices should hear of it. p_told:
+-- what they heard before, as `news` named it, is not read again.
+create or replace function coterie.changes_v1(
+  p_group uuid, p_devices uuid[], p_sessions text[], p_told text[] default '{}')
 returns json language plpgsql set search_path = '' as $$
 begin
   perform set_config('role', 'coterie_system', true);
@@ -61,18 +63,27 @@ begin
     with live as (select * from coterie.live_sockets(p_devices, p_sessions)),
     mine as (
       select l.device_id, l.session_id, l.alive, m.from_seq, m.until_seq, m.joined_at
-      from live l join coterie.group_members m on m.group_id = p_group and m.device_id = l.device_id)
+      from live l join coterie.group_members m on m.group_id = p_group and m.device_id = l.device_id),
+    waiting as (
+      select j, j.join_id || ' ' || coterie.join_status(j) as news from coterie.joins j
+      where j.group_id = p_group and j.status in ('waiting', 'approval', 'claimed')
+        and coterie.join_status(j) <> 'expired' and exists (select from mine where alive and until_seq is null)),
+    over as (
+      select l.device_id, l.session_id, j, j.join_id || ' ' || coterie.join_status(j) as news
+      from live l join coterie.joins j on j.device_id = l.device_id
+      where l.alive and j.group_id = p_group and j.status in ('welcomed', 'refused', 'expired'))
     select json_build_object(
       'members', (select coalesce(json_agg(json_build_array(
         device_id, session_id, alive, from_seq, until_seq, joined_at is not null)), '[]') from mine),
       'pending', (
-        select coalesce(json_agg(coterie.join_json(j) order by j.created_at, j.join_id), '[]') from coterie.joins j
-        where j.group_id = p_group and j.status in ('waiting', 'approval', 'claimed')
-          and coterie.join_status(j) <> 'expired' and exists (select from mine where alive and until_seq is null)),
+        select coalesce(json_agg(coterie.join_json(w.j) order by (w.j).created_at, (w.j).join_id), '[]')
+        from waiting w where not w.news = any (p_told)),
       'joins', (
-        select coalesce(json_agg(json_build_array(l.device_id, l.session_id, coterie.poll_json(j)) order by j.created_at), '[]')
-        from live l join coterie.joins j on j.device_id = l.device_id
-        where l.alive and j.group_id = p_group and j.status in ('welcomed', 'refused', 'expired')),
+        select coalesce(json_agg(json_build_array(o.device_id, o.session_id, coterie.poll_json(o.j))
+          order by (o.j).created_at), '[]')
+        from over o where not o.news = any (p_told)),
+      'news', (select coalesce(json_agg(distinct n.news), '[]')
+        from (select news from waiting union all select news from over) n),
       'invited', (
         select coalesce(json_agg(json_build_array(l.device_id, l.session_id)), '[]') from live l
         where l.alive and l.device_id in (select i.device_id from coterie.invitations(p_devices, p_group) i))));

@@ -37,7 +37,9 @@ async def handle(websocket: WebSocket) -> None:
     """The session comes in the first frame, never in the address."""
     services: Services = websocket.state.services
     with contextlib.suppress(WebSocketDisconnect):
-        await Connection(websocket, services.db, services.verifier, services.hub, services.settings).run()
+        await Connection(
+            websocket, services.db, services.verifier, services.hub, services.limits, services.settings
+        ).run()
 
 
 app = Deliver(

@@ -73,7 +73,9 @@ class SocketClient:
 
 
 @contextlib.asynccontextmanager
-async def open_socket(url: str, *, small: bool = False) -> AsyncIterator[SocketClient]:
+async def open_socket(
+    url: str, *, small: bool = False, headers: dict[str, str] | None = None
+) -> AsyncIterator[SocketClient]:
     """A socket without hello. `small`: the system buffers little of what is not read."""
     address = url.replace("http", "ws", 1) + "/functions/v1/deliver"
     connection = socket.socket()
@@ -82,7 +84,7 @@ async def open_socket(url: str, *, small: bool = False) -> AsyncIterator[SocketC
     connection.setblocking(False)  # noqa: FBT003
     await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", urlsplit(url).port))
     async with websockets.connect(
-        address, sock=connection, max_size=None, open_timeout=WAIT_SECONDS
+        address, sock=connection, max_size=None, open_timeout=WAIT_SECONDS, additional_headers=headers
     ) as websocket:
         yield SocketClient(websocket)
 

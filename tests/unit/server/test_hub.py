@@ -10,7 +10,7 @@ import pytest
 from edge_functions.errors import ServiceError
 from edge_functions.hub import Hub
 from edge_functions.settings import Settings
-from edge_functions.sockets import Outbox, Socket
+from edge_functions.sockets import Outbox, Socket, Waiting
 
 GROUP = "b0000000-0000-4000-8000-00000000000f"
 NOTHING = {"stock": {"available": 100, "last_resort": True, "refill_below": 25}, "invited": False}
@@ -62,7 +62,7 @@ class Listener:
     """A socket with its worker running; `seqs` is what was put in its outbox."""
 
     def __init__(self, hub: Hub, name: str) -> None:
-        self.socket = Socket(name, f"session of {name}", name, {}, Outbox(1000, 10**6))
+        self.socket = Socket(name, f"session of {name}", name, {}, Outbox(1000, 10**6, Waiting(10**9)))
         self.seqs: list[int] = []
         hub.add(self.socket)
         self.socket.work.put_nowait(None)
