@@ -19,6 +19,10 @@ HELP = """/invite   make an invite link
 /quit     stop; the group goes on
 //text    send a line that begins with a slash"""
 HISTORY = 20
+NO_PASSKEY = (
+    "-- A terminal can neither make nor use a passkey: open the page in a browser for that."
+    " This profile is a guest, a person of its own."
+)
 GOING_OUT_SECONDS = 30.0
 """How long the end of the input waits for what is still to be sent; afterwards it goes out at the next start."""
 
@@ -63,6 +67,7 @@ class Conversation:
             "/invite": self._invite,
             "/members": self._members,
             "/leave": self._leave,
+            "/passkey": self._no_passkey,
             "/help": self._help,
         }
 
@@ -255,6 +260,9 @@ class Conversation:
             await asyncio.wait_for(self._gone.wait(), GOING_OUT_SECONDS)
         except TimeoutError:
             raise LocalError("not_left_yet", "You leave as soon as the service can be reached.") from None
+
+    async def _no_passkey(self) -> None:
+        self._screen.say(NO_PASSKEY)
 
     async def _help(self) -> None:
         self._screen.say(HELP)

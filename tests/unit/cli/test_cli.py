@@ -364,6 +364,12 @@ def test_commands(script: Script, run: Run) -> None:
     assert LINK in out
 
 
+def test_a_terminal_says_that_it_has_no_passkeys(script: Script, run: Run) -> None:
+    status, out, _ = run("chat", typed="/passkey\n")
+    assert status == 0
+    assert "A terminal can neither make nor use a passkey: open the page in a browser for that." in out
+
+
 def test_leaving_ends_when_it_was_told(script: Script, run: Run) -> None:
     assert run("chat", typed="/leave\nnever sent\n")[0] == 0
     assert ("leave_group", {"group_id": GROUP}) in script.asked
