@@ -1,0 +1,312 @@
+"""Welcomes that nobody asked for: kept, shown, opened only when accepted, and refused when the service lies."""
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+import coterie_mls
+from coterie.core import device as devices
+from coterie.core.invitations import MOST
+from coterie.errors import StateError
+from coterie_wire import uuid_bytes
+from tests.support.device import Crash, Device
+from tests.support.friends import friends, same_state
+from tests.support.post_office import PostOffice
+
+
+def invited(office: PostOffice, *, shared: bool = True) -> tuple[str, Device, Device]:
+    """Alice has added Bob to a group, whom she knows, and Bob has not accepted yet; and whether Bob knows her."""
+    first, (alice, bob) = friends(office, "Alice", "Bob")
+    bob.publish()
+    group_id = alice.create("Second")
+    office.pump()
+    alice.add(group_id, bob.user_id)
+    office.pump()
+    if not shared:
+        for table in ("groups", "chats", "profiles", "contacts"):
+            bob.rows[table].clear()
+        bob.crash()
+    return group_id, alice, bob
+
+
+def waiting(office: PostOffice, device: Device) -> dict[str, Any]:
+    """The Welcome that lies at the service for a device."""
+    (found,) = office.welcomes(device)
+    return found
+
+
+def test_nothing_is_opened_before_the_user_accepts(office: PostOffice) -> None:
+    group_id, _, bob = invited(office)
+    assert bob.engine.backend
+    assert len(bob.engine.backend.groups()) == 1
+    assert group_id not in bob.engine.cursors()
+    bob.crash()
+    (invitation,) = bob.engine.snapshot("online")["invitations"]
+    assert (invitation["group_id"], invitation["group_name"], invitation["state"]) == (
+        group_id,
+        None,
+        "waiting",
+    )
+    assert bob.engine.invitations() == [invitation]
+
+
+def test_a_sender_without_another_shared_group_is_said_to_be_new(office: PostOffice) -> None:
+    group_id, alice, bob = invited(office, shared=False)
+    (invitation,) = bob.engine.invitations()
+    assert invitation["sender"]["name"] is None
+    bob.accept(group_id)
+    office.pump()
+    assert bob.codes(group_id) == ["added_self", "new_key"]
+    assert bob.lines(group_id)[0]["text"].startswith("Alice added you")
+    assert same_state(group_id, alice, bob)
+
+
+def test_who_was_away_finds_it_later(office: PostOffice) -> None:
+    first, (alice, bob) = friends(office, "Alice", "Bob")
+    bob.publish()
+    bob.online = False
+    group_id = alice.create("Second")
+    office.pump()
+    alice.add(group_id, bob.user_id)
+    office.pump()
+    alice.send(group_id, "before you came back")
+    office.pump()
+    bob.online = True
+    bob.crash()
+    bob.run(bob.engine.online(office.now))
+    office.carry_out(bob)
+    bob.accept(group_id)
+    office.pump()
+    assert bob.texts(group_id) == ["before you came back"], "it was sent after the commit that added Bob"
+    assert first in bob.engine.cursors()
+
+
+def test_declining_tells_the_service_and_uses_the_key_up(office: PostOffice) -> None:
+    group_id, alice, bob = invited(office)
+    before = len(bob.rows["packages"])
+    bob.decline(group_id)
+    assert bob.engine.invitations() == []
+    bob.run(bob.engine.invited([waiting(office, bob)], office.now))
+    assert bob.engine.invitations() == [], "the service does not know yet"
+    office.pump()
+    assert bob.rows["invitations"] == {}
+    assert office.welcomes(bob) == []
+    assert len(bob.rows["packages"]) == before - 1
+    with pytest.raises(StateError):
+        bob.accept(group_id)
+    assert alice.names(group_id) == ["Alice", "Bob"], "a leaf until a member removes it"
+
+
+def test_one_that_was_accepted_is_not_shown_again(office: PostOffice) -> None:
+    group_id, _, bob = invited(office)
+    raw = dict(waiting(office, bob))
+    bob.accept(group_id)
+    bob.run(bob.engine.invited([raw], office.now))
+    office.pump()
+    bob.run(bob.engine.invited([raw], office.now))
+    assert bob.engine.invitations() == []
+    assert bob.codes(group_id) == ["added_self"]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_crash_at_any_step_enters_once_in_the_end(when: str) -> None:
+    for number in range(8):
+        office = PostOffice()
+        group_id, alice, bob = invited(office)
+        getattr(bob, f"crash_{when}").add(len(bob.writes) + number)
+        try:
+            bob.accept(group_id)
+        except Crash:
+            if when == "before":
+                bob.accept(group_id)
+        office.pump()
+        reached = not getattr(bob, f"crash_{when}")
+        getattr(bob, f"crash_{when}").clear()
+        bob.send(group_id, "in")
+        office.pump()
+        assert alice.texts(group_id) == ["in"], number
+        assert same_state(group_id, alice, bob)
+        if not reached:
+            return
+
+
+Lie = Callable[[PostOffice, Device, dict[str, Any]], dict[str, Any]]
+
+
+def another_uuid(office: PostOffice, bob: Device, raw: dict[str, Any]) -> dict[str, Any]:
+    return raw | {"group_id": str(uuid4())}
+
+
+def another_sender(office: PostOffice, bob: Device, raw: dict[str, Any]) -> dict[str, Any]:
+    return raw | {"sender_user": str(uuid4())}
+
+
+def own_group(office: PostOffice, bob: Device, raw: dict[str, Any]) -> dict[str, Any]:
+    """A group of the service's own, made by somebody with Alice's ids and other keys."""
+    backend = coterie_mls.Backend.create(raw["sender_user"])
+    backend.bind_device(raw["sender_device"])
+    owner = f"{raw['sender_user']}#{raw['sender_device']}"
+    group = backend.create_group(devices.group_data(uuid_bytes(raw["group_id"]), owner))
+    _, (_, posted) = next(iter(office.enrolled[bob.device_id].packages.items()))
+    made = backend.commit(group, add=[bytes.fromhex(posted)])
+    assert made.welcome
+    return raw | {"welcome": made.welcome.hex()}
+
+
+def damaged(office: PostOffice, bob: Device, raw: dict[str, Any]) -> dict[str, Any]:
+    return raw | {"welcome": raw["welcome"][:-2] + ("00" if raw["welcome"][-2:] != "00" else "01")}
+
+
+@pytest.mark.parametrize(
+    ("lie", "says"),
+    [
+        (another_uuid, "into another group"),
+        (another_sender, "does not come from the person"),
+        (own_group, "with other keys"),
+        (damaged, "could not be opened"),
+    ],
+)
+def test_a_welcome_that_does_not_hold_is_refused_with_words(lie: Lie, says: str, office: PostOffice) -> None:
+    group_id, _, bob = invited(office)
+    raw = lie(office, bob, dict(waiting(office, bob)))
+    bob.rows["invitations"].clear()
+    bob.crash()
+    keys = dict(bob.rows["mls"])
+    bob.run(bob.engine.invited([raw], office.now))
+    told = bob.accept(raw["group_id"])["invitation"]
+    assert told["state"] == "failed"
+    assert says in told["why"]
+    assert bob.rows["mls"] == keys, "nothing was joined, and the key package is as it was"
+    assert raw["group_id"] not in bob.engine.cursors()
+    with pytest.raises(StateError) as caught:
+        bob.accept(raw["group_id"])
+    assert says in caught.value.sentence
+    bob.decline(raw["group_id"])
+    assert bob.engine.invitations() == []
+    assert group_id
+
+
+def test_a_welcome_into_a_group_one_is_in_is_ignored_and_said_once(office: PostOffice) -> None:
+    first, (alice, bob) = friends(office, "Alice", "Bob")
+    bob.publish()
+    second = alice.create("Second")
+    office.pump()
+    alice.add(second, bob.user_id)
+    office.pump()
+    raw = waiting(office, bob) | {"group_id": first}
+    for _ in range(2):
+        bob.run(bob.engine.invited([raw], office.now))
+    assert bob.codes(first).count("bad_invitation") == 1
+    assert [one["group_id"] for one in bob.engine.invitations()] == [second]
+    bob.send(first, "as before")
+    office.pump()
+    assert alice.texts(first) == ["as before"]
+
+
+def test_the_mls_id_of_another_group_is_refused(office: PostOffice) -> None:
+    """Two UUIDs for one MLS group: the second Welcome leads into the group that the first one did."""
+    group_id, alice, bob = invited(office)
+    bob.accept(group_id)
+    office.pump()
+    alice.remove(group_id, bob)
+    office.pump()
+    alice.add(group_id, bob.user_id)
+    office.pump()
+    raw = waiting(office, bob) | {"group_id": str(uuid4())}
+    bob.run(bob.engine.invited([raw], office.now))
+    assert "another group" in bob.accept(raw["group_id"])["invitation"]["why"]
+
+
+def test_who_left_can_be_added_anew_and_keeps_the_history(office: PostOffice) -> None:
+    group_id, alice, bob = invited(office)
+    bob.accept(group_id)
+    office.pump()
+    bob.send(group_id, "first time")
+    office.pump()
+    bob.leave(group_id)
+    office.pump()
+    office.wait(1)
+    alice.add(group_id, bob.user_id)
+    office.pump()
+    (invitation,) = bob.engine.invitations()
+    assert invitation["group_name"] == "Second"
+    bob.accept(group_id)
+    bob.send(group_id, "second time")
+    office.pump()
+    assert bob.texts(group_id) == ["first time", "second time"]
+    assert alice.texts(group_id) == ["first time", "second time"]
+
+
+def test_a_past_state_of_the_group_is_not_entered(office: PostOffice) -> None:
+    """A last resort opens a Welcome again: the one by which the device came in at first is no way back."""
+    first, (alice, bob) = friends(office, "Alice", "Bob")
+    bob.publish()
+    bob.publishes = False
+    office.enrolled[bob.device_id].packages.clear()
+    group_id = alice.create("Second")
+    office.pump()
+    alice.add(group_id, bob.user_id)
+    office.pump()
+    old = dict(waiting(office, bob))
+    bob.accept(group_id)
+    office.pump()
+    bob.leave(group_id)
+    office.pump()
+    office.wait(1)
+    seen = {key: row for key, row in bob.rows["seen"].items() if key.startswith(UUID(first).bytes)}
+    bob.rows["seen"] = seen  # as if it did not remember the Welcome itself
+    bob.crash()
+    bob.run(bob.engine.invited([old], office.now))
+    assert "past state" in bob.accept(group_id)["invitation"]["why"]
+    assert bob.group(group_id)["state"] == "left"
+
+
+def test_one_for_keys_that_are_not_there_is_shown_and_can_only_be_dismissed(office: PostOffice) -> None:
+    group_id, _, bob = invited(office)
+    raw = dict(waiting(office, bob))
+    bob.rows["invitations"].clear()
+    bob.rows["packages"].clear()
+    bob.crash()
+    bob.run(bob.engine.invited([raw], office.now))
+    (invitation,) = bob.engine.invitations()
+    assert invitation["state"] == "failed"
+    assert "keys that this device does not have" in invitation["why"]
+    bob.decline(group_id)
+    office.pump()
+    assert office.welcomes(bob) == []
+
+
+def test_a_welcome_too_large_for_a_list_is_asked_for_alone(office: PostOffice) -> None:
+    group_id, _, bob = invited(office)
+    bob.rows["invitations"].clear()
+    bob.crash()
+    bob.run(bob.engine.invited([waiting(office, bob) | {"welcome": None}], office.now))
+    office.carry_out(bob)
+    assert office.calls("welcomes_list")[-1] == {"group_id": group_id}
+    assert [one["state"] for one in bob.engine.invitations()] == ["waiting"]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        None,
+        {},
+        {"group_id": "x", "welcome": "00"},
+        {"group_id": str(UUID(int=7)), "welcome": "zz", "seq": 1, "from_seq": 2},
+        {"group_id": str(UUID(int=7)), "welcome": "00", "seq": 0, "from_seq": 2},
+    ],
+)
+def test_rubbish_is_no_invitation(office: PostOffice, raw: Any) -> None:
+    bob = office.device("Bob")
+    bob.run(bob.engine.invited([raw], office.now))
+    assert bob.engine.invitations() == []
+
+
+def test_a_flood_of_invitations_is_bounded(office: PostOffice) -> None:
+    _, _, bob = invited(office)
+    raw = waiting(office, bob)
+    flood = [raw | {"group_id": str(uuid4())} for _ in range(MOST + 20)]
+    bob.run(bob.engine.invited(flood, office.now))
+    assert len(bob.engine.invitations()) == MOST
