@@ -238,8 +238,7 @@ class Driver:
 
     async def _session_over(self, code: str) -> None:
         """The session goes, all else stays; said once, with what can be done."""
-        if self._engine.session is not None:
-            await self._do(lambda engine, now: engine.session_ended(code, now))
+        if await self._run(lambda engine, now: engine.session_ended(code, now)):
             self.problem(code, why_ended(self._engine.device))
 
     async def device_revoked(self) -> None:

@@ -98,18 +98,23 @@ class Machine:
             self.backend = self.mls.Backend.create(session.user_id)
         return self._turn(now, lambda turn: turn.put(session))[0]
 
-    def session_ended(self, code: str, now: int) -> Step:
-        """The service takes this session or device no more (`session_ended`, `device_revoked`); all else stays."""
+    def session_ended(self, code: str, now: int) -> tuple[Step, bool]:
+        """The service takes this session or device no more (`session_ended`, `device_revoked`); all else stays.
 
-        def work(turn: Turn) -> None:
+        True when that is new.
+        """
+
+        def work(turn: Turn) -> bool:
             session = turn.get(Session, b"session")
-            if session:
-                turn.delete(session)
-                ended = self.device.with_(ended=code, guest=session.guest)
-                turn.put(ended)
-                turn.show("session", session=views.session(None, ended))
+            if session is None:
+                return False
+            turn.delete(session)
+            ended = self.device.with_(ended=code, guest=session.guest)
+            turn.put(ended)
+            turn.show("session", session=views.session(None, ended))
+            return True
 
-        return self._turn(now, work)[0]
+        return self._turn(now, work)
 
     def registration(self, device_name: str) -> dict[str, Any]:
         """The body of `device_register`; `device_name` unless the user chose another."""

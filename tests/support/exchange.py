@@ -111,6 +111,8 @@ class WireSocket:
         self.acks: list[tuple[str, int]] = []
         self.mute = False
         """Dead without a word: nothing comes any more."""
+        self.stock: dict[str, Any] = {}
+        """What was last told of the stock of key packages."""
 
     async def send(self, frame: dict[str, Any]) -> None:
         if self.wire.socket is not self:
@@ -144,6 +146,7 @@ class WireSocket:
             for envelope in office.envelopes(wire, group_id, self.sent.get(group_id, 0)):
                 self.sent[group_id] = envelope.seq
                 self._put({"type": "envelope", "envelope": envelope.to_json()})
+        self._push_directory(office, wire)
         for join in office.pending(wire):
             if join["join_id"] not in self.told:
                 self.told.add(join["join_id"])
@@ -157,6 +160,22 @@ class WireSocket:
                 self.told.add(join_id)
                 self._put({"type": "welcome"} | office.poll(join_id))
 
+    def _push_directory(self, office: PostOffice, wire: Wire) -> None:
+        for welcome in office.welcomes(wire):
+            key = f"{welcome['group_id']} {welcome['seq']}"
+            if key not in self.told:
+                self.told.add(key)
+                self._put({"type": "invitation"} | welcome)
+        enrolled = office.enrolled.get(wire.device_id)
+        if enrolled and enrolled.revoked:
+            self._put({"type": "error", "code": "device_revoked", "message": "Revoked.", "error": "Revoked."})
+            self.queue.put_nowait(None)
+            return
+        stock = office.stock(wire.device_id)
+        if wire.publishes and stock["available"] < stock["refill_below"] and stock != self.stock:
+            self.stock = stock
+            self._put({"type": "key_packages_low"} | stock)
+
     def _put(self, frame: dict[str, Any]) -> None:
         if not self.mute:
             self.queue.put_nowait({"v": 1} | frame)
@@ -169,6 +188,12 @@ class Wire:
         self.exchange = exchange
         self.user_id = ""
         self.device_id = ""
+        self.guest = True
+        self.publishes = False
+        """Whether the device is told that its key packages run low: most tests need none."""
+        self.session_id = ""
+        self.bound: set[str] = set()
+        """Sessions that registered the device."""
         self.tokens: set[str] = set()
         self.refresh_tokens: set[str] = set()
         self.down = False
@@ -210,7 +235,7 @@ class Wire:
     def _auth(self, path: str, body: dict[str, Any], token: str | None) -> Answer | None:
         if path == "/auth/v1/signup":
             self.user_id = str(uuid4())
-            return self._session()
+            return self.new_session()
         if path.startswith("/auth/v1/token"):
             if body["refresh_token"] not in self.refresh_tokens:
                 return Answer(400, {"error_code": "refresh_token_not_found", "msg": "Invalid Refresh Token"})
@@ -223,9 +248,21 @@ class Wire:
             return Answer(204 if known else 401, {})
         return None
 
+    def new_session(self) -> Answer:
+        """What a sign-in gives: the user's next session, which no device has registered yet."""
+        self.session_id = str(uuid4())
+        return self._session()
+
     def _session(self) -> Answer:
         expires = self.exchange.office.now // 1000 + LIFE
-        claims = json.dumps({"session_id": str(uuid4()), "exp": expires, "n": len(self.log)}).encode()
+        claims = json.dumps(
+            {
+                "session_id": self.session_id,
+                "exp": expires,
+                "is_anonymous": self.guest,
+                "n": len(self.log) + len(self.tokens),
+            }
+        ).encode()
         access = f"e30.{base64.urlsafe_b64encode(claims).decode().rstrip('=')}.SECRET-access"
         refresh = f"SECRET-refresh-{uuid4()}"
         self.tokens.add(access)
@@ -235,8 +272,14 @@ class Wire:
     def _function(self, name: str, body: dict[str, Any]) -> Answer:
         if name == "device_register":
             self.device_id = self.device_id or str(uuid4())
+            enrolled = self.exchange.office.enrolled.get(self.device_id)
+            if enrolled and enrolled.revoked:
+                return Answer(403, {"code": "device_revoked", "message": "Revoked."})
             self.exchange.office.enroll(self.device_id, self.user_id, body["name"])
+            self.bound.add(self.session_id)
             return Answer(200, {"device_id": self.device_id, "user_id": self.user_id})
+        if self.session_id not in self.bound:
+            return Answer(403, {"code": "device_not_registered", "message": "Register."})
         return Answer(*self.exchange.office.handle(self, name, body))
 
     async def connect(self) -> WireSocket:
