@@ -158,7 +158,7 @@ begin
   insert into coterie.auth_challenges (user_id, challenge, expires_at)
   values (v_me.user_id, p_challenge, now() + p_life) returning * into v_challenge;
   return json_build_object('challenge_id', v_challenge.challenge_id,
-    'expires_at', extract(epoch from v_challenge.expires_at)::bigint, 'user_id', v_me.user_id, 'credentials',
+    'expires_at', floor(extract(epoch from v_challenge.expires_at))::bigint, 'user_id', v_me.user_id, 'credentials',
     (select coalesce(json_agg(encode(credential_id, 'hex')), '[]') from coterie.auth_passkeys
      where user_id = v_me.user_id));
 end $$;

@@ -83,7 +83,7 @@ async def test_what_is_asked_of_a_browser(service: Service) -> None:
     alice, passkey = await user_with_passkey(service.url)
     begun = await good(alice, "POST", "/registration/options", {})
     assert begun.keys() == {"challenge_id", "options", "expires_at"}
-    assert 290 < begun["expires_at"] - time.time() <= 300
+    assert 0 < begun["expires_at"] - time.time() <= 300
     options = begun["options"]
     assert options["rp"] == {"id": "localhost", "name": "Coterie"}
     assert unb64(options["user"]["id"]) == alice.user_id.encode()
