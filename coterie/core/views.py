@@ -63,6 +63,7 @@ CAUSES = {
     "bad_content": "A message could be decrypted, but is not in a form that Coterie can read.",
     "newer_version": "This was sent by a newer version of Coterie.",
     "bad_commit": "This group is broken: {0} made a change that cannot be accepted.",
+    "missed_commit": "This group is broken: a change of it is no longer kept by the service, and was missed here.",
     "unknown_own_commit": "This group is broken: a change was made with this device's keys, by something else.",
     "refused_commit": "This group is broken: the service refused a change of this device and delivered it later.",
     "not_sent": "Not sent: {0}",

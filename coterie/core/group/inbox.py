@@ -6,6 +6,7 @@ nothing is opened twice and a poison message never blocks those behind it.
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime
 from typing import Any
 
@@ -58,9 +59,7 @@ def at(envelope: Envelope) -> int:
 
 
 def _open(turn: Turn, group: Group, envelope: Envelope) -> Group:
-    if envelope.mls_bytes is None:
-        return lines.notice(turn, group, "expired", at=at(envelope))
-    if not envelope.intact:
+    if envelope.mls_bytes is not None and not envelope.intact:
         return lines.notice(turn, group, "tampered", at=at(envelope))
     own = _own_row(turn, group, envelope)
     if own:
@@ -68,15 +67,27 @@ def _open(turn: Turn, group: Group, envelope: Envelope) -> Group:
     sent = turn.get(Sent, uuid_bytes(envelope.message_id))
     if sent and sent.hash == envelope.hash:
         return group
+    if envelope.mls_bytes is None:
+        return _gone(turn, group, envelope)
     return _process(turn, group, envelope, envelope.mls_bytes)
 
 
 def _own_row(turn: Turn, group: Group, envelope: Envelope) -> Outgoing | None:
-    """The outbox row whose bytes came back, whatever the envelope says of its sender."""
+    """The outbox row whose bytes came back, whatever the envelope says of its sender.
+
+    Where the service has dropped the bytes, their SHA-256 came back.
+    """
     for row in turn.rows(Outgoing, group.key):
-        if row.mls_bytes and row.mls_bytes == envelope.mls_bytes:
+        if row.mls_bytes and hashlib.sha256(row.mls_bytes).digest() == envelope.hash:
             return row
     return None
+
+
+def _gone(turn: Turn, group: Group, envelope: Envelope) -> Group:
+    """The service keeps the bytes no longer: of a message a line says so, without a commit nothing can be read."""
+    if envelope.kind == "commit":
+        return _broken(turn, group, "missed_commit", [])
+    return lines.notice(turn, group, "expired", at=at(envelope))
 
 
 def _own_back(turn: Turn, group: Group, envelope: Envelope, row: Outgoing) -> Group:

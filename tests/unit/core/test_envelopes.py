@@ -77,6 +77,48 @@ def test_an_expired_message_is_a_line(office: PostOffice) -> None:
     assert (bob.codes(group_id)[-1], bob.texts(group_id)) == ("expired", ["two"])
 
 
+def gone(envelope: Envelope) -> Envelope:
+    """As the service has it when it keeps the bytes no longer."""
+    return replace(envelope, mls_bytes=None, gone=True)
+
+
+def test_a_commit_that_is_gone_breaks_the_group_and_says_why(office: PostOffice) -> None:
+    group_id, (alice, bob, carol) = friends(office, "Alice", "Bob", "Carol")
+    first = next_envelope(office, group_id, alice, "before")
+    alice.remove(group_id, carol)
+    office.post(alice)
+    commit = office.rooms[group_id].envelopes[-1]
+    assert commit.kind == "commit"
+    for envelope in (first, gone(commit)):
+        bob.run(bob.engine.receive(envelope, office.now))
+    assert (bob.codes(group_id)[-1], bob.texts(group_id)) == ("missed_commit", ["before"])
+    assert bob.group(group_id)["state"] == "broken"
+    assert not bob.group(group_id)["can_send"]
+    bob.crash()
+    late = replace(next_envelope(office, group_id, alice, "after"), seq=commit.seq + 1)
+    bob.run(bob.engine.receive(late, office.now))
+    assert bob.texts(group_id) == ["before"]
+    assert bob.record(group_id).cursor == late.seq, "what follows is passed over"
+
+
+@pytest.mark.parametrize("what", ["message", "commit"])
+def test_what_this_device_sent_itself_may_be_gone_when_it_comes_back(office: PostOffice, what: str) -> None:
+    group_id, (alice, bob, carol) = friends(office, "Alice", "Bob", "Carol")
+    if what == "commit":
+        alice.remove(group_id, carol)
+    else:
+        alice.send(group_id, "mine")
+    office.post(alice)
+    envelope = office.rooms[group_id].envelopes[-1]
+    alice.run(alice.engine.receive(gone(envelope), office.now))
+    office.deliver(bob)
+    assert alice.codes(group_id)[-1] == ("removed" if what == "commit" else "joined")
+    assert same_state(group_id, alice, bob)
+    bob.send(group_id, "go on")
+    office.pump()
+    assert alice.texts(group_id)[-1] == "go on"
+
+
 def test_the_same_envelope_by_stream_and_page_is_one_line(office: PostOffice) -> None:
     group_id, (alice, bob) = friends(office, "Alice", "Bob")
     envelope = next_envelope(office, group_id, alice, "once")
