@@ -88,7 +88,7 @@ FUNCTIONS: dict[str, Function] = {
 }
 """By name, as under /functions/v1."""
 
-_description = Description(FUNCTIONS)
+_description = Description(FUNCTIONS, ROUTES)
 
 
 _AUTH = {getattr(route, "path", "").split("/")[1] for route in ROUTES} - {"{path:path}"}

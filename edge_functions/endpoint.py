@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from edge_functions.auth import Claims, bearer
-from edge_functions.body import Fields, read_json
+from edge_functions.body import read_json
 from edge_functions.errors import ServiceError, bad_request, defect
 from edge_functions.fields import Field, Shape, read_fields
 from edge_functions.limits import address_of
@@ -43,7 +43,6 @@ class Call:
 
     services: Services
     claims: Claims
-    fields: Fields
     address: str | None
     """Where it comes from (`limits.address_of`)."""
 
@@ -85,7 +84,7 @@ class Function:
         self,
         handler: Handler,
         *,
-        takes: Mapping[str, Field] | None = None,
+        takes: Mapping[str, Field],
         gives: Mapping[str, Shape] | None = None,
         errors: Errors | None = None,
         common: Errors = AS_DEVICE,
@@ -135,8 +134,8 @@ class Function:
             raw = await read_json(request, self._limit, services.settings.body_seconds)
         else:
             raw = self._from_query(request)
-        call = Call(services, claims, Fields(raw), address)
-        text = await self.handler(call, **({} if self.takes is None else read_fields(self.takes, raw)))
+        call = Call(services, claims, address)
+        text = await self.handler(call, **read_fields(self.takes, raw))
         return Response(text, media_type="application/json", headers=CORS)
 
     @staticmethod

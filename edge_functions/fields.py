@@ -216,6 +216,11 @@ def text() -> Shape:
     return Shape({"type": "string"})
 
 
+def anything() -> Shape:
+    """An object of somebody else's making."""
+    return Shape({"type": "object"})
+
+
 def nullable(shape: Shape) -> Shape:
     """The same, or null."""
     return Shape({"anyOf": [shape.schema, {"type": "null"}]})

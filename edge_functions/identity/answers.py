@@ -10,8 +10,9 @@ from starlette.routing import Route
 
 from edge_functions.auth import Claims, bearer
 from edge_functions.body import read_json
-from edge_functions.endpoint import CORS, guarded
+from edge_functions.endpoint import CORS, Errors, guarded
 from edge_functions.errors import ServiceError
+from edge_functions.fields import Field, Shape
 from edge_functions.keys import OwnKeys
 from edge_functions.limits import address_of
 from edge_functions.services import Services
@@ -46,6 +47,66 @@ class Asked:
 Answer = Callable[[Asked], Awaitable[Response]]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """An answer, and how it is described (openapi.py)."""
+
+    answer: Answer
+    takes: Shape | None
+    """The body. Fields that are not in it are passed over."""
+    query: Mapping[str, Field]
+    gives: Shape | None
+    errors: Errors
+    """Beside those of every route; `SIGNED_IN` among them where it asks who it is."""
+    success: int
+
+
+def operation(
+    *,
+    takes: Shape | None = None,
+    query: Mapping[str, Field] | None = None,
+    gives: Shape | None = None,
+    errors: Errors | None = None,
+    success: int = 200,
+) -> Callable[[Answer], Operation]:
+    """Declares an answer."""
+
+    def declare(answer: Answer) -> Operation:
+        return Operation(
+            answer=answer, takes=takes, query=query or {}, gives=gives, errors=errors or {}, success=success
+        )
+
+    return declare
+
+
+COMMON: Errors = {
+    400: ("bad_json", "validation_failed"),
+    404: ("not_found",),
+    405: ("method_not_allowed",),
+    408: ("too_slow",),
+    413: ("too_large",),
+    429: ("over_request_rate_limit",),
+    500: ("internal",),
+    503: ("unavailable",),
+}
+"""What every route may answer."""
+
+SIGNED_IN: Errors = {401: ("no_authorization",), 403: ("bad_jwt", "session_not_found")}
+"""And every one that asks who it is."""
+
+
+class AuthRoute(Route):
+    """A path and who answers each method (its name in capitals)."""
+
+    def __init__(self, path: str, **operations: Operation) -> None:
+        self.operations = operations
+
+        async def endpoint(request: Request) -> Response:
+            return await guarded(lambda given: _answered(given, operations), request)
+
+        super().__init__(path, endpoint, methods=METHODS)
+
+
 class AuthError(Exception):
     """An error in Supabase Auth's own shape."""
 
@@ -77,27 +138,19 @@ def session_ended() -> AuthError:
     return AuthError(403, "session_not_found", "Session from session_id claim in JWT does not exist")
 
 
-def route(path: str, **answers: Answer) -> Route:
-    """A path and who answers each method (its name in capitals)."""
-
-    async def endpoint(request: Request) -> Response:
-        return await guarded(lambda given: _answered(given, answers), request)
-
-    return Route(path, endpoint, methods=METHODS)
-
-
-async def _answered(request: Request, answers: dict[str, Answer]) -> Response:
+async def _answered(request: Request, operations: Mapping[str, Operation]) -> Response:
     if request.method == "OPTIONS":
         return Response(status_code=204, headers=CORS)
     services: Services = request.state.services
     try:
         if services.own_keys is None:
             raise AuthError(404, "not_found", "This service uses Supabase Auth at another address.")
-        answer = answers.get(request.method)
-        if answer is None:
-            raise AuthError(405, "method_not_allowed", "This method is not allowed here.")
+        asked_for = operations.get(request.method)
+        if asked_for is None:
+            allow = {"allow": ", ".join((*operations, "OPTIONS"))}
+            raise AuthError(405, "method_not_allowed", "This method is not allowed here.", allow)
         services.limits.address(_pace(request.url.path), address_of(request.scope))
-        response = await answer(Asked(request, services, services.own_keys))
+        response = await asked_for.answer(Asked(request, services, services.own_keys))
     except AuthError as error:
         return error.response(request)
     except ServiceError as error:
@@ -126,6 +179,7 @@ def _translated(error: ServiceError) -> AuthError:
             return AuthError(error.status, error.code, error.sentence, error.headers())
 
 
+@operation()
 async def nothing_here(_asked: Asked) -> Response:
     """For every other path."""
     raise AuthError(404, "not_found", "There is nothing at this address.")

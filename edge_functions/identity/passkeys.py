@@ -17,13 +17,22 @@ from webauthn.helpers.structs import (
     UserVerificationRequirement,
 )
 
-from edge_functions.identity.answers import Asked, AuthError, invalid, session_ended
-from edge_functions.identity.sessions import new_refresh_token, session, token_hash
+from edge_functions.fields import anything, integer, listed, record, text, time, uuid
+from edge_functions.identity.answers import SIGNED_IN, Asked, AuthError, invalid, operation, session_ended
+from edge_functions.identity.sessions import SESSION, new_refresh_token, session, token_hash
 from edge_functions.settings import Settings
 
 _LIMIT = 10
 """Passkeys of a user; Supabase Auth's default."""
 _NAME_LENGTH = 120
+
+PASSKEY = record({"id": uuid(), "friendly_name": text(), "created_at": time()}, {"last_used_at": time()})
+CHALLENGE = record({"challenge_id": uuid(), "options": anything(), "expires_at": integer()})
+VERIFICATION = record({"challenge_id": uuid(), "credential": anything()})
+_DISABLED = {404: ["passkey_disabled"]}
+_UNVERIFIED = {
+    400: ["webauthn_challenge_not_found", "webauthn_challenge_expired", "webauthn_verification_failed"]
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +63,7 @@ def _as_browsers_say(origin: str) -> str:
     return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}"
 
 
+@operation(gives=CHALLENGE, errors={**SIGNED_IN, **_DISABLED, 422: ["too_many_passkeys"]})
 async def registration_options(asked: Asked) -> Response:
     """`POST /passkeys/registration/options`: what `navigator.credentials.create` takes."""
     claims = await asked.claims()
@@ -79,6 +89,16 @@ async def registration_options(asked: Asked) -> Response:
     return _challenge_answer(begun, options_to_json_dict(options))
 
 
+@operation(
+    takes=VERIFICATION,
+    gives=PASSKEY,
+    errors={
+        **SIGNED_IN,
+        **_DISABLED,
+        **_UNVERIFIED,
+        422: ["too_many_passkeys", "webauthn_credential_exists"],
+    },
+)
 async def register(asked: Asked) -> Response:
     """`POST /passkeys/registration/verify`: keeps the passkey; a guest is a user from now on, with the same id."""
     claims = await asked.claims()
@@ -106,6 +126,7 @@ async def register(asked: Asked) -> Response:
     return JSONResponse(_accepted(kept))
 
 
+@operation(takes=record({}), gives=CHALLENGE, errors=_DISABLED)
 async def sign_in_options(asked: Asked) -> Response:
     """`POST /passkeys/authentication/options`: what `navigator.credentials.get` takes. Nobody is named."""
     party = RelyingParty.of(asked.services.settings)
@@ -120,6 +141,7 @@ async def sign_in_options(asked: Asked) -> Response:
     return _challenge_answer(begun, options_to_json_dict(options))
 
 
+@operation(takes=VERIFICATION, gives=SESSION, errors={**_DISABLED, **_UNVERIFIED})
 async def sign_in(asked: Asked) -> Response:
     """`POST /passkeys/authentication/verify`: a session. An unknown passkey and a wrong answer get one error."""
     party = RelyingParty.of(asked.services.settings)
@@ -155,6 +177,7 @@ async def sign_in(asked: Asked) -> Response:
     return await session(asked, json.loads(signed_in), refresh_token)
 
 
+@operation(gives=listed(PASSKEY), errors=SIGNED_IN)
 async def list_all(asked: Asked) -> Response:
     """`GET /passkeys`: those of the user, the oldest first."""
     claims = await asked.claims()
@@ -162,6 +185,9 @@ async def list_all(asked: Asked) -> Response:
     return JSONResponse(_accepted(found))
 
 
+@operation(
+    takes=record({"friendly_name": text()}), gives=PASSKEY, errors={**SIGNED_IN, 404: ["validation_failed"]}
+)
 async def rename(asked: Asked) -> Response:
     """`PATCH /passkeys/{passkey_id} {friendly_name}`."""
     claims = await asked.claims()
@@ -179,6 +205,9 @@ async def rename(asked: Asked) -> Response:
     return JSONResponse(_accepted(renamed))
 
 
+@operation(
+    errors={**SIGNED_IN, 404: ["validation_failed"], 422: ["single_identity_not_deletable"]}, success=204
+)
 async def remove(asked: Asked) -> Response:
     """`DELETE /passkeys/{passkey_id}`: any but the last."""
     claims = await asked.claims()

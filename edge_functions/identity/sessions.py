@@ -8,9 +8,43 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from edge_functions.identity.answers import Asked, AuthError, invalid, session_ended
+from edge_functions.fields import anything, boolean, choice, integer, listed, record, text, uuid
+from edge_functions.fields import time as a_time
+from edge_functions.identity.answers import SIGNED_IN, Asked, AuthError, invalid, operation, session_ended
+
+USER = record(
+    {
+        "id": uuid(),
+        "aud": choice("authenticated"),
+        "role": choice("authenticated"),
+        "email": text(),
+        "phone": text(),
+        "last_sign_in_at": a_time(),
+        "app_metadata": anything(),
+        "user_metadata": anything(),
+        "identities": listed(anything()),
+        "created_at": a_time(),
+        "updated_at": a_time(),
+        "is_anonymous": boolean(),
+    }
+)
+SESSION = record(
+    {
+        "access_token": text(),
+        "token_type": choice("bearer"),
+        "expires_in": integer(),
+        "expires_at": integer(),
+        "refresh_token": text(),
+        "user": USER,
+    }
+)
+KEY = record(
+    {"kid": text(), "kty": text(), "crv": text(), "x": text(), "y": text(), "alg": text(), "use": text()}
+)
+SCOPES = ("local", "others", "global")
 
 
+@operation(takes=record({}, {"data": anything()}), gives=SESSION, errors={422: ["signup_disabled"]})
 async def sign_up(asked: Asked) -> Response:
     """`POST /signup`: a new guest."""
     body = await asked.body()
@@ -22,6 +56,12 @@ async def sign_up(asked: Asked) -> Response:
     return await session(asked, json.loads(signed_up), refresh_token)
 
 
+@operation(
+    takes=record({"refresh_token": text()}),
+    query={"grant_type": choice("refresh_token")},
+    gives=SESSION,
+    errors={400: ["refresh_token_not_found", "refresh_token_already_used"]},
+)
 async def token(asked: Asked) -> Response:
     """`POST /token?grant_type=refresh_token`: the same session, with the next tokens."""
     if asked.request.query_params.get("grant_type") != "refresh_token":
@@ -46,17 +86,19 @@ async def token(asked: Asked) -> Response:
             return await session(asked, refreshed, child)
 
 
+@operation(query={"scope": choice(*SCOPES, default="global")}, errors=SIGNED_IN, success=204)
 async def log_out(asked: Asked) -> Response:
     """`POST /logout?scope=local|others|global`: sessions end, at once for functions and sockets."""
     claims = await asked.claims()
     scope = asked.request.query_params.get("scope", "global")
-    if scope not in ("local", "others", "global"):
+    if scope not in SCOPES:
         raise invalid(f"Unsupported logout scope {scope!r:.40}")
     ended = await asked.services.db.value("select coterie.auth_sign_out_v1($1, $2)", claims.json(), scope)
     _end(asked, ended)
     return Response(status_code=204)
 
 
+@operation(gives=USER, errors=SIGNED_IN)
 async def user(asked: Asked) -> Response:
     """`GET /user`."""
     claims = await asked.claims()
@@ -66,6 +108,7 @@ async def user(asked: Asked) -> Response:
     return Response(found, media_type="application/json")
 
 
+@operation(gives=record({"keys": listed(KEY)}))
 async def jwks(asked: Asked) -> Response:
     """`GET /.well-known/jwks.json`: kept by readers for less time than a new key waits before it signs."""
     await asked.keys.refresh()
