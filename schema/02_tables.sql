@@ -90,13 +90,14 @@ create table if not exists coterie.key_packages (
   not_after timestamptz not null,
   created_at timestamptz not null default now(),
   claimed_at timestamptz, -- each is given once, the last resort excepted
-  claimed_by uuid references coterie.devices on delete set null,
   primary key (device_id, ref)
 );
 create index if not exists key_packages_free on coterie.key_packages (device_id, last_resort, not_after)
   where claimed_at is null;
 -- Given or replaced: the package goes, the row stays, so that the same one is not published again.
-alter table coterie.key_packages alter column key_package drop not null;
+alter table coterie.key_packages
+  alter column key_package drop not null,
+  drop column if exists claimed_by; -- who takes whose is nobody's business
 
 -- What a claim was answered, so that asking again takes nothing more.
 create table if not exists coterie.key_package_claims (

@@ -116,7 +116,7 @@ language sql volatile security definer set search_path = '' as $$
         and p.claimed_at is null and p.not_after > clock_timestamp()
       order by p.not_after limit 1 for update skip locked) k),
   marked as (
-    update coterie.key_packages k set claimed_at = clock_timestamp(), claimed_by = coterie.my_device(), key_package = null
+    update coterie.key_packages k set claimed_at = clock_timestamp(), key_package = null
     from taken t where k.device_id = t.device_id and k.ref = t.ref)
   select w.device_id, w.user_id, coalesce(t.key_package, r.key_package), t.key_package is null
   from wanted w

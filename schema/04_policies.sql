@@ -28,12 +28,13 @@ begin
     execute format('create policy system on coterie.%I to coterie_system using (true) with check (true)', v_table);
   end loop;
   -- retention deletes from these; to pass over rows that somebody holds it may lock them, and never change them
-  foreach v_table in array array['welcomes', 'joins', 'invites', 'device_sessions', 'key_packages'] loop
+  foreach v_table in array array['welcomes', 'joins', 'invites', 'device_sessions', 'key_packages',
+                                 'key_package_claims'] loop
     execute format('grant select, update, delete on coterie.%I to coterie_system', v_table);
     execute format('create policy sweep_lock on coterie.%I for update to coterie_system using (true) with check (false)', v_table);
     execute format('create policy sweep on coterie.%I for delete to coterie_system using (true)', v_table);
   end loop;
-  foreach v_table in array array['invites', 'key_packages'] loop
+  foreach v_table in array array['invites', 'key_packages', 'key_package_claims'] loop
     execute format('create policy system on coterie.%I for select to coterie_system using (true)', v_table);
   end loop;
   -- what the security definer functions read

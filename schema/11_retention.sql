@@ -98,6 +98,10 @@ begin
     where claimed_at < now() - p_spent or not_after < now() limit p_batch for update skip locked);
   get diagnostics v_packages = row_count;
 
+  delete from coterie.key_package_claims where (device_id, claim_id) in ( -- the next claim of the device does it too
+    select device_id, claim_id from coterie.key_package_claims
+    where created_at < now() - interval '1 day' limit p_batch for update skip locked);
+
   delete from coterie.limits where key in (
     select key from coterie.limits where free_at < now() limit p_batch for update skip locked);
   get diagnostics v_limits = row_count;

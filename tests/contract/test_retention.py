@@ -216,6 +216,18 @@ async def test_sessions_tokens_and_packages_that_are_over_go(world: World) -> No
     assert await world.count("devices") == 2, "groups still name the device"
 
 
+async def test_what_a_claim_was_answered_goes_after_a_day(world: World) -> None:
+    alice, bob = await Device.guest(world.url), await Device.guest(world.url)
+    await alice.add(await alice.create_group(), bob)
+    await bob.publish(1)
+    (await alice.claim(bob)).ok()
+    await world.sweep()
+    assert await world.count("key_package_claims") == 1
+    await world.age("key_package_claims", "created_at", days=2)
+    await world.sweep()
+    assert await world.count("key_package_claims") == 0
+
+
 async def test_the_service_sweeps_by_itself(make_service: Callable[..., Service]) -> None:
     service = make_service(
         COTERIE_RETENTION_SECONDS="0.05", COTERIE_RETENTION_ACKED_DAYS="0", COTERIE_ACK_SECONDS="0"
