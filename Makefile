@@ -3,8 +3,8 @@ PYTHON ?= python3
 SETUP = $(PYTHON) tools/setup.py
 SUITES = .venv/bin/python tools/suites.py
 .DEFAULT_GOAL := help
-TESTS = test-unit test-contract test-vectors test-db test-supabase test-pyodide test-web test-e2e
-.PHONY: help run chat test lint wheels bench pictures lock setup clean $(TESTS)
+TESTS = test-unit test-contract test-vectors test-db test-conformance test-supabase test-pyodide test-web test-e2e
+.PHONY: help run chat test lint conformance chaos wheels bench pictures lock setup clean $(TESTS)
 
 help: ## list the targets
 	@sed -n 's/^\([a-z%-]*\):.*## /\1\t/p' Makefile | awk -F '\t' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -34,6 +34,14 @@ wheels: ## build the wheels for this machine and for Pyodide, into dist/
 	@$(SETUP) wheels
 	@ls -l dist/*.whl
 	@echo "For the browser, frozen with hashes: dist/site/wheels/lock.json"
+
+conformance: ## every promise of the service at full size, on three kinds of deployment (ROUNDS, COMMITTERS)
+	@$(SETUP) conformance
+	@PYTHONPATH=.:conformance .venv/bin/python tests/conformance/run.py
+
+chaos: ## kill the service and Postgres and cut connections under load, and miss nothing (SECONDS, SEED)
+	@$(SETUP) conformance
+	@PYTHONPATH=.:conformance .venv/bin/python tests/chaos/run.py
 
 bench: ## print the benchmarks' figures
 	@$(SETUP) test

@@ -89,6 +89,7 @@ begin
   if v_token.used_at + p_reuse < now() and exists (
       select from coterie.auth_refresh_tokens where parent_hash = p_token_hash and used_at is not null) then
     update coterie.auth_sessions set ended_at = now() where session_id = v_session.session_id;
+    perform pg_notify('coterie', 'session:' || v_session.session_id);
     return json_build_object('reused', true, 'session_id', v_session.session_id);
   end if;
   update coterie.auth_refresh_tokens set used_at = coalesce(used_at, now()) where token_hash = p_token_hash;
@@ -112,6 +113,7 @@ begin
                        when 'others' then session_id <> coterie.my_session() else true end
     returning session_id)
   select coalesce(array_agg(session_id), '{}') into v_ended from ended;
+  perform pg_notify('coterie', 'session:' || s) from unnest(v_ended) s; -- every process closes its sockets of these
   return v_ended;
 end $$;
 

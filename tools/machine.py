@@ -55,12 +55,14 @@ def chromium() -> str | None:
 
 def _needs(goal: str) -> list[Missing | None]:
     needs = [_python(), _venv(), _linker()]
-    if goal != "chat":
+    if goal not in ("chat", "conformance"):
         needs += [_node(), _wasm_compiler()]
     if goal != "run":
         needs.append(_rust())
     if goal == "test":
         needs.append(_chromium())
+    if goal == "conformance":
+        needs += [_debian_postgres(), _nginx()]
     return needs
 
 
@@ -122,6 +124,19 @@ def _chromium() -> Missing | None:
             f"A browser (CHROMIUM is {named}, which can't be run)", elsewhere="set CHROMIUM to one"
         )
     return Missing("A Chromium, for the tests in a browser", ("chromium",))
+
+
+def _debian_postgres() -> Missing | None:
+    """The conformance suite starts clusters of its own with it, and leaves Debian's alone."""
+    if Path("/usr/lib/postgresql/15/bin/postgres").exists():
+        return None
+    return Missing("PostgreSQL 15, for the conformance suite", ("postgresql-15",))
+
+
+def _nginx() -> Missing | None:
+    if shutil.which("nginx") or Path("/usr/sbin/nginx").exists():
+        return None
+    return Missing("nginx, for the conformance suite", ("nginx-light",))
 
 
 def _can_install() -> bool:

@@ -1,4 +1,4 @@
-"""Set up what a goal needs: `python3 tools/setup.py run | chat | wheels | test`.
+"""Set up what a goal needs: `python3 tools/setup.py run | chat | wheels | conformance | test`.
 
 Needs only Python's standard library. What is there is not installed, what has not changed is not built.
 """
@@ -35,7 +35,7 @@ def build_environment() -> dict[str, str]:
 
 def make_venv(where: Path = VENV) -> None:
     """A venv of the Python that runs this; one that is there is kept."""
-    venv.create(where, with_pip=True)
+    venv.create(where, with_pip=True, symlinks=True)  # copies would refuse to replace themselves
 
 
 def pip_install(where: Path, *arguments: str | Path) -> None:
@@ -165,6 +165,7 @@ GOALS = {
     "run": [PYTHON, RUN_PACKAGES, *BROWSER_WHEELS, PAGE],
     "chat": [PYTHON, RUN_PACKAGES, NATIVE, INSTALLED],
     "wheels": [PYTHON, RUN_PACKAGES, *BROWSER_WHEELS, FROZEN, NATIVE],
+    "conformance": [PYTHON, RUN_PACKAGES, TEST_PACKAGES, NATIVE, INSTALLED],
     "test": [
         PYTHON,
         RUN_PACKAGES,

@@ -57,6 +57,8 @@ SUITES = (
     Suite("contract", "contract", f"{PYTEST} tests/contract"),
     Suite("vectors", "vectors", f"{PYTEST} tests/vectors"),
     Suite("db", "db", f"{PYTEST} tests/db"),
+    Suite("conformance", "conformance", f"{PYTEST} tests/conformance"),
+    Suite("chaos", "conformance", f"{PYTEST} tests/chaos"),
     Suite("supabase", "supabase", f"{BESIDE_SUPABASE} tests/contract/test_transport.py"),
     Suite("pyodide", "pyodide", "node --test tests/pyodide/**/*.test.mjs"),
     Suite("pyodide-browser", "pyodide", f"{PYTEST} tests/pyodide"),

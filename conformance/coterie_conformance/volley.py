@@ -95,9 +95,44 @@ class _Line:
             elif isinstance(event, h11.EndOfMessage):
                 return Answer.of(status, headers, content)
 
+    async def pour(self, url: SplitResult, token: str, chunk: bytes, at_most: int) -> tuple[int | None, int]:
+        """Chunk after chunk until the first bytes of an answer, or `at_most` bytes."""
+        headers = [
+            ("host", url.netloc),
+            ("authorization", f"Bearer {token}"),
+            ("content-type", "application/json"),
+            ("transfer-encoding", "chunked"),
+        ]
+        self._writer.write(
+            self._http.send(h11.Request(method="POST", target=url.path, headers=headers)) or b""
+        )
+        reading, sent = asyncio.create_task(self._reader.read(65536)), 0
+        try:
+            while not reading.done() and sent < at_most:
+                self._writer.write(self._http.send(h11.Data(data=chunk)) or b"")
+                await asyncio.wait(
+                    {reading, asyncio.create_task(self._writer.drain())}, return_when="FIRST_COMPLETED"
+                )
+                sent += len(chunk)
+            self._http.receive_data(await reading if reading.done() else b"")
+        except OSError:
+            return None, sent
+        event = self._http.next_event()
+        return (event.status_code if isinstance(event, h11.Response) else None), sent
+
     def close(self) -> None:
         """Give it back."""
         self._writer.close()
+
+
+async def pour(device: Device, function: str, chunk: bytes, at_most: int) -> tuple[int | None, int]:
+    """Send a body without end until an answer comes: its status (None: cut off without one) and the bytes sent."""
+    url = Shot(device, function, {}).url
+    line = await _Line.open(url)
+    try:
+        return await line.pour(url, device.token, chunk, at_most)
+    finally:
+        line.close()
 
 
 class Volley:

@@ -12,15 +12,23 @@ import pytest
 from edge_functions import postgres
 from edge_functions.postgres import EmbeddedPostgres
 from tests.support.caller import Device
+from tests.support.deployments import temporary_folder
 from tests.support.server import Service, execute, start_service
 from tests.support.socket_client import listening
 
 
 @pytest.fixture(scope="module")
-def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def own() -> Iterator[Service]:
     """A service with its own embedded Postgres."""
-    with start_service(tmp_path_factory.mktemp("own")) as service:
+    with temporary_folder() as folder, start_service(folder) as service:
         yield service
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """One that Postgres's own user may pass through."""
+    with temporary_folder() as path:
+        yield path
 
 
 def postmaster(service: Service) -> int:
@@ -69,13 +77,11 @@ async def test_both_killed_at_once_start_again(own: Service) -> None:
     assert await alice.seqs(group) == [1]
 
 
-def test_the_pause_grows_while_it_dies_again_and_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_pause_grows_while_it_dies_again_and_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its executable is a program that ends at once: tried again with longer pauses, and stopped in between."""
     pauses: list[float] = []
     enough = 5
-    with EmbeddedPostgres(tmp_path / "data", durable=False) as embedded:
+    with EmbeddedPostgres(folder / "data", durable=False) as embedded:
         execute(embedded.url, "create table kept (value integer)")
         stopping = embedded._stopping
         real_wait = stopping.wait
@@ -86,11 +92,10 @@ def test_the_pause_grows_while_it_dies_again_and_again(
                 monkeypatch.undo()  # well again
             return real_wait(0)
 
-        broken = tmp_path / "bin"
+        broken = folder / "bin"
         broken.mkdir()
         (broken / "postgres").write_text("#!/bin/sh\nexit 1\n")
         (broken / "postgres").chmod(0o755)
-        tmp_path.chmod(0o711)
         monkeypatch.setattr(embedded, "_binaries", broken)
         monkeypatch.setattr(stopping, "wait", wait)
         assert embedded._process is not None

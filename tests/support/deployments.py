@@ -30,7 +30,7 @@ _START_SECONDS = 60
 @contextlib.contextmanager
 def on_embedded_postgres(**settings: str) -> Iterator[str]:
     """One process with its own Postgres, as `make run` starts it; its address."""
-    with _folder() as folder, start_service(folder, **UNLIMITED, **settings) as service:
+    with temporary_folder() as folder, start_service(folder, **UNLIMITED, **settings) as service:
         yield service.url
 
 
@@ -38,7 +38,7 @@ def on_embedded_postgres(**settings: str) -> Iterator[str]:
 def on_debian_postgres(**settings: str) -> Iterator[str]:
     """One process on a PostgreSQL 15 of Debian's package; its address."""
     with (
-        _folder() as folder,
+        temporary_folder() as folder,
         debian_postgres(folder / "cluster") as database,
         start_service(folder, DATABASE_URL=database, **UNLIMITED, **settings) as service,
     ):
@@ -48,7 +48,7 @@ def on_debian_postgres(**settings: str) -> Iterator[str]:
 @contextlib.contextmanager
 def behind_nginx(**settings: str) -> Iterator[str]:
     """Two processes on one database behind nginx, with the configuration in deploy/nginx; nginx's address."""
-    with _folder() as folder, EmbeddedPostgres(folder / "postgres") as postgres:
+    with temporary_folder() as folder, EmbeddedPostgres(folder / "postgres") as postgres:
         settings = {
             "DATABASE_URL": postgres.url,
             "COTERIE_TRUSTED_PROXIES": "127.0.0.1",
@@ -162,8 +162,8 @@ def _wait(attempt: Any, process: "subprocess.Popen[bytes]") -> None:
 
 
 @contextlib.contextmanager
-def _folder() -> Iterator[Path]:
-    """A temporary folder that other users may pass through: Postgres and nginx's workers are not root."""
+def temporary_folder() -> Iterator[Path]:
+    """A folder that other users may pass through, unlike pytest's: Postgres and nginx's workers are not root."""
     with tempfile.TemporaryDirectory(prefix="coterie-deployment-") as name:
         Path(name).chmod(0o711)
         yield Path(name)

@@ -1,13 +1,11 @@
 """Messages: one order without gaps, retries that are exact, counters, headers."""
 
 import asyncio
-from collections.abc import AsyncIterator
-
-import httpx
 
 from coterie_conformance import framing
 from coterie_conformance.api import Group, new_id
-from coterie_conformance.catalog import Broken, check, require, same
+from coterie_conformance.catalog import check, require, same
+from coterie_conformance.volley import pour
 from coterie_conformance.world import World
 
 
@@ -256,24 +254,7 @@ async def sizes_are_bounded(world: World) -> None:
 )
 async def endless_bodies_are_refused(world: World) -> None:
     alice = await world.guest()
-    sent = 0
-
-    async def endless() -> AsyncIterator[bytes]:
-        nonlocal sent
-        yield b'{"group_id": "'
-        while True:
-            sent += 1 << 16
-            if sent > 200 << 20:
-                raise Broken("200 MiB of a body were taken")
-            yield b"0" * (1 << 16)
-
-    place = alice.place
-    try:
-        answer = await place.request(
-            "POST", f"{place.functions}/send_message", alice.token,
-            content=endless(), headers={"content-type": "application/json"},
-        )  # fmt: skip
-        same(answer.status_code, 413, "the status")
-    except httpx.NetworkError:
-        pass  # the connection was closed, and with it went the answer
-    world.note(f"refused after {sent >> 20} MiB")
+    status, sent = await pour(alice, "send_message", b"0" * (1 << 16), 200 << 20)
+    require(status in (413, None), f"the status is {status}")
+    require(sent < 200 << 20, "200 MiB of a body were taken")
+    world.note(f"{status or 'cut off'} after {sent >> 20} MiB")
