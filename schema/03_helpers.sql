@@ -108,7 +108,7 @@ language sql volatile security definer set search_path = '' as $$
       select d.device_id, d.user_id, row_number() over (partition by d.user_id order by d.last_seen desc, d.device_id) as rank
       from coterie.devices d join known on known.user_id = d.user_id
       where d.revoked_at is null and d.device_id <> coterie.my_device()) x
-    where x.rank <= 100),
+    where x.rank <= 50),
   taken as materialized ( -- who comes at the same moment passes over a row that is being taken
     select w.device_id, k.ref, k.key_package from wanted w cross join lateral (
       select p.ref, p.key_package from coterie.key_packages p

@@ -17,7 +17,7 @@ app = Function(
     takes={"claim_id": uuid(), "user_ids": user_ids(at_most=50), "suite": one_of(*SUITES, default=SUITES[0])},
     gives={
         "key_packages": listed(
-            record({**_DEVICE, "key_package": hexes(at_most=64 * KIB), "last_resort": boolean()})
+            record({**_DEVICE, "key_package": hexes(at_most=8 * KIB), "last_resort": boolean()})
         ),
         "missing": listed(record(_DEVICE)),
     },

@@ -7,6 +7,8 @@ from coterie_wire import KeyPackage, WireError, parse_key_package
 from edge_functions.endpoint import KIB, Call, Function
 from edge_functions.fields import STOCK, hex_list, hexes, optional
 
+LARGEST = 8 * KIB
+"""Ours have 430 bytes, with a post-quantum suite 3 KiB. A claim may answer with 2,500 of them."""
 LIFETIME = 84 * 86400 + 3600
 """Longest one, in seconds: 84 days, and an hour for clocks that are slow."""
 
@@ -52,8 +54,8 @@ def _checked(message: bytes, now: int, *, last_resort: bool) -> tuple[KeyPackage
 app = Function(
     handle,
     takes={
-        "key_packages": hex_list(at_most=100, item_at_most=64 * KIB),
-        "last_resort": optional(hexes(at_most=64 * KIB)),
+        "key_packages": hex_list(at_most=100, item_at_most=LARGEST),
+        "last_resort": optional(hexes(at_most=LARGEST)),
     },
     gives=STOCK,
     errors={409: ["key_packages_full"], 422: ["bad_key_packages"]},

@@ -114,7 +114,7 @@ async def test_shapes_and_sizes_of_what_is_published(service: Service) -> None:
     for packages in (None, "00", [one.upper()], [""], [5], [one] * 101):
         (await alice.call("key_packages_publish", key_packages=packages)).refused(400, "bad_request")
     (await alice.call("key_packages_publish")).refused(400, "bad_request")
-    too_large = ["00" * (64 * 1024 + 1)]
+    too_large = ["00" * (8 * 1024 + 1)]
     (await alice.call("key_packages_publish", key_packages=too_large)).refused(413, "too_large")
 
 
@@ -319,6 +319,23 @@ async def test_all_devices_of_a_user_and_never_the_claimer_itself(
         "missing": [{"device_id": bob.device_id, "user_id": bob.user_id}],
     }
     assert (await phone.claim(alice)).ok() == EMPTY  # this device is in no group with her
+
+
+async def test_of_a_user_with_very_many_devices_those_that_were_seen_last(
+    service: Service, database_url: str
+) -> None:
+    alice, bob = await friends(service)
+    execute(
+        database_url,
+        f"""insert into coterie.devices (user_id, signature_key, name, kind, last_seen)
+            select '{bob.user_id}', sha256(convert_to('{bob.user_id}' || n, 'UTF8')), 'Old', 'person',
+              now() - n * interval '1 day' from generate_series(1, 60) n""",
+    )
+    missing = [one["device_id"] for one in (await alice.claim(bob)).ok()["missing"]]
+    assert len(missing) == 50
+    devices = (await bob.call("devices_list")).ok()["devices"]
+    seen = sorted(devices, key=lambda one: str(one["last_seen"]), reverse=True)
+    assert sorted(missing) == sorted(one["device_id"] for one in seen[:50])
 
 
 async def test_shapes_of_a_claim(service: Service) -> None:
