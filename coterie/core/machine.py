@@ -96,7 +96,14 @@ class Machine:
             raise StateError("other_user", views.OTHER_USER)
         if self.backend is None:
             self.backend = self.mls.Backend.create(session.user_id)
-        return self._turn(now, lambda turn: turn.put(session))[0]
+
+        def work(turn: Turn) -> None:
+            before = turn.get(Session, b"session")
+            turn.put(session)
+            if before and before.guest != session.guest:
+                turn.show("session", session=views.session(session, self.device))
+
+        return self._turn(now, work)[0]
 
     def session_ended(self, code: str, now: int) -> tuple[Step, bool]:
         """The service takes this session or device no more (`session_ended`, `device_revoked`); all else stays.
