@@ -258,6 +258,7 @@ class EmbeddedPostgres:
             "max_connections": "100",
             "log_min_error_statement": "panic",  # statements stay out of the log
             "log_min_messages": "warning",
+            "log_error_verbosity": "terse",  # and details, which name joins and quote rows
         }
         if not self._durable:
             options |= {"fsync": "off", "full_page_writes": "off"}
