@@ -81,6 +81,7 @@ async def test_keys_roll_over_in_all_processes_and_nobody_is_signed_out(
     alice.http.url = two.url
     renewed = await refresh(alice, child)
     assert jwt.get_unverified_header(renewed["access_token"])["kid"] == kid(bob)
+    last = (await refresh(alice, renewed["refresh_token"]))["refresh_token"]
     execute(database, PASSED.format("interval '59 minutes'"))
     assert await valid(alice)
     execute(database, PASSED.format("interval '2 minutes'"))  # the longest token has ended
@@ -88,6 +89,7 @@ async def test_keys_roll_over_in_all_processes_and_nobody_is_signed_out(
     assert not await valid(alice)  # if its own time did not end it
     assert await valid(bob)
     alice.session = await refresh(alice, renewed["refresh_token"])
+    assert alice.session["refresh_token"] == last  # the first key is gone, what refresh tokens hang on is not
     assert await valid(alice)
 
 
