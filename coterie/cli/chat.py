@@ -31,10 +31,20 @@ async def chat(settings: Settings, screen: Screen, open_client: OpenClient) -> b
         snapshot = await client.start()
         screen.event({"event": "snapshot", **snapshot})
         await _settle_name(client, settings, screen, snapshot)
+        _say_what_waits(screen, snapshot)
         group_id = await _find_group(client, settings, screen, snapshot, events)
         return await Conversation(client, screen, group_id, events).run()
     finally:
         await client.close()
+
+
+def _say_what_waits(screen: Screen, snapshot: dict[str, Any]) -> None:
+    """What a person should know before they begin."""
+    if snapshot["session"]["why"]:
+        screen.say(f"-- {snapshot['session']['why']}")
+    count = sum(one["state"] == "waiting" for one in snapshot["invitations"])
+    if count:
+        screen.say(f"-- {count} invitation{'' if count == 1 else 's'} to a group: /invitations in any group.")
 
 
 async def _settle_name(client: Client, settings: Settings, screen: Screen, snapshot: dict[str, Any]) -> None:

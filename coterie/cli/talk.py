@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
 from typing import Any
 
+from coterie.cli.directory import HELP as DIRECTORY_HELP
+from coterie.cli.directory import Command, Directory
 from coterie.cli.screen import Screen, clean
 from coterie.client import Client
 from coterie.errors import CoterieError, LocalError
 
 Events = asyncio.Queue[dict[str, Any]]
 
-HELP = """/invite   make an invite link
-/members  who is in the group
-/leave    leave the group
-/quit     stop; the group goes on
-//text    send a line that begins with a slash"""
+HELP = f"""/invite             make an invite link
+/members            who is in the group
+{DIRECTORY_HELP}
+/leave              leave the group
+/quit               stop; the group goes on
+//text              send a line that begins with a slash"""
 HISTORY = 20
 NO_PASSKEY = (
     "-- A terminal can neither make nor use a passkey: open the page in a browser for that."
@@ -41,6 +43,8 @@ def tell(screen: Screen, event: dict[str, Any]) -> None:
             screen.say("-- Connected.")
         case {"event": "problem", "sentence": sentence}:
             screen.say(f"-- {clean(sentence)}")
+        case {"event": "invitation", "invitation": {"state": "waiting", "sender": sender}}:
+            screen.say(f"-- {clean(sender['name'] or 'Somebody')} added you to a group: /invitations")
 
 
 class Conversation:
@@ -63,12 +67,13 @@ class Conversation:
         self._gone = asyncio.Event()
         self._stale = asyncio.Event()
         self._well = True
-        self._commands: dict[str, Callable[[], Awaitable[None]]] = {
+        self._commands: dict[str, Command] = {
             "/invite": self._invite,
             "/members": self._members,
             "/leave": self._leave,
             "/passkey": self._no_passkey,
             "/help": self._help,
+            **Directory(client, screen, group_id).commands,
         }
 
     async def run(self) -> bool:
@@ -212,12 +217,13 @@ class Conversation:
         await self._last_lines_out()
 
     async def _carry_out(self, text: str) -> None:
-        word = text.strip().split(maxsplit=1)[0]
+        word, _, argument = text.strip().partition(" ")
         if word.startswith("/") and not word.startswith("//"):
             command = self._commands.get(word)
             if command is None:
                 raise LocalError("unknown_command", f"There is no command {word}; /help lists them.")
-            await command()
+            await command(argument.strip())
+            self._show_what_came()
             return
         line = await self._client.send_text(group_id=self._group_id, text=text.removeprefix("/"))
         self._show_what_came()
@@ -234,13 +240,13 @@ class Conversation:
             count = sum(state == "pending" for state in self._states.values())
             raise LocalError("not_sent_yet", f"{count} lines wait and go out at the next start.") from None
 
-    async def _invite(self) -> None:
+    async def _invite(self, _: str) -> None:
         invite = await self._client.create_invite(group_id=self._group_id)
         self._show_what_came()
         self._screen.event({"event": "invite", "invite": invite})
         self._screen.say(str(invite["link"]))
 
-    async def _members(self) -> None:
+    async def _members(self, _: str) -> None:
         shown = await self._client.open_group(group_id=self._group_id, limit=1)
         self._learn_names(shown["members"])
         self._screen.event({"event": "members", "group_id": self._group_id, "members": shown["members"]})
@@ -249,7 +255,7 @@ class Conversation:
             name = clean(self._name(member["identity"]))
             self._screen.say(f"   {name}{' - ' if marks else ''}{', '.join(marks)}")
 
-    async def _leave(self) -> None:
+    async def _leave(self, _: str) -> None:
         if self._screen.interactive:
             sure = LocalError("not_sure", "Not left.")
             answer = await self._screen.ask("Coming back takes a new invite. Leave? (yes/no) ", sure)
@@ -261,8 +267,8 @@ class Conversation:
         except TimeoutError:
             raise LocalError("not_left_yet", "You leave as soon as the service can be reached.") from None
 
-    async def _no_passkey(self) -> None:
+    async def _no_passkey(self, _: str) -> None:
         self._screen.say(NO_PASSKEY)
 
-    async def _help(self) -> None:
+    async def _help(self, _: str) -> None:
         self._screen.say(HELP)
