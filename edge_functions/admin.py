@@ -32,14 +32,16 @@ def backup(settings: Settings, file: Path) -> int:
     with _database(settings) as url:
         asyncio.run(_check(url, empty=False))
         try:
-            descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         except OSError as error:
             raise AdminError(f"{file} cannot be written: {error.strerror}.") from None
-        with os.fdopen(descriptor, "wb") as output:
-            done = subprocess.run(
-                [program("pg_dump"), "--format=custom", "--schema=coterie", "--no-unlogged-table-data", _named(url)],
-                env=_secret(url), stdout=output, stderr=subprocess.PIPE, text=True, check=False,
-            )  # fmt: skip
+        done = subprocess.run(
+            [
+                program("pg_dump"), "--format=custom", "--schema=coterie", "--no-unlogged-table-data",
+                f"--file={file}", _named(url),
+            ],
+            env=_secret(url), stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
         if done.returncode:
             file.unlink()
             raise AdminError(f"There is no backup. {_last_line(done.stderr)}")

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 from typing import Any
 
 from prometheus_client import Metric
@@ -9,12 +10,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from edge_functions.endpoint import problem
-from edge_functions.errors import ServiceError
+from edge_functions.errors import ServiceError, defect
 from edge_functions.metrics import gauge
 from edge_functions.schema import PRESENT, number, schema_version
 from edge_functions.services import Services
 
 _READY_SECONDS = 5
+_log = logging.getLogger("edge_functions")
 
 
 async def health(_request: Request) -> Response:
@@ -39,6 +41,9 @@ async def faults(services: Services) -> list[str]:
         async with asyncio.timeout(_READY_SECONDS):
             present = await services.db.value(PRESENT)
     except (ServiceError, TimeoutError):
+        found.append("database")
+    except Exception as error:  # noqa: BLE001 - whatever it is, requests would meet it too
+        _log.error("ready: %s", defect(error))
         found.append("database")
     else:
         if number(present) < schema_version():

@@ -31,19 +31,28 @@ def configure(kind: str | None, level: str | None) -> None:
 
 def fields_of(record: logging.LogRecord) -> dict[str, Any]:
     """What a line says: `event`, and `detail`, `request` and the fields that `extra={"fields": …}` gave."""
-    event, _, detail = record.getMessage().partition("\n")
+    own = record.name == "edge_functions"
+    event, _, rest = record.getMessage().partition("\n")
+    detail = rest if own else ""  # a library's further lines may be an error's text
+    error = record.exc_info[1] if record.exc_info else None
+    if error is not None:
+        detail = defect(error)
+    elif event.startswith("Traceback"):  # as text: Starlette's, of what went wrong at the start or the end
+        event, detail = _untold(rest)
     fields: dict[str, Any] = {"event": event}
-    if record.name != "edge_functions":
+    if not own:
         fields["logger"] = record.name
     if (request := request_id.get()) is not None:
         fields["request"] = request
     fields |= getattr(record, "fields", {})
-    error = record.exc_info[1] if record.exc_info else None
-    if error is not None:
-        fields["detail"] = defect(error)
-    elif detail and record.name == "edge_functions":  # a library's second line may be an error's text
-        fields["detail"] = detail
-    return fields
+    return fields | ({"detail": detail} if detail else {})
+
+
+def _untold(traceback: str) -> tuple[str, str]:
+    """The type and the places of a traceback in text, without what the error said."""
+    places = [line for line in traceback.splitlines() if line.startswith("  File ")]
+    last = next((line for line in reversed(traceback.splitlines()) if line and not line.startswith(" ")), "")
+    return last.partition(":")[0], "\n".join(places)
 
 
 class JsonLines(logging.Formatter):

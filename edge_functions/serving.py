@@ -26,6 +26,8 @@ from edge_functions.settings import Settings
 _PORTS_TO_TRY = 20
 _LAST_REQUESTS_SECONDS = 0.2
 """When no more connections are taken, for the requests that are on their way in those that are open."""
+_FORCED_SECONDS = 1
+"""For closing what is open, at the second signal."""
 _log = logging.getLogger("edge_functions")
 
 
@@ -112,6 +114,10 @@ class _Server(uvicorn.Server):
         if not self.force_exit:
             await asyncio.sleep(_LAST_REQUESTS_SECONDS)
         await super().shutdown()
+        if self.force_exit:  # uvicorn leaves this out then, and what is cut off writes a traceback
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_FORCED_SECONDS):
+                    await self.lifespan.shutdown()
 
 
 def _listen(host: str, first: int) -> socket.socket:
