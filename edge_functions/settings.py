@@ -44,7 +44,11 @@ class Settings:
         shown="$XDG_DATA_HOME/coterie",
     )
     site: Path = setting(
-        "COTERIE_SITE", lambda: Path("dist/site"), "folder of the built page", parse=path, shown="dist/site"
+        "COTERIE_SITE",
+        lambda: Path(__file__).parent.parent / "dist" / "site",
+        "folder of the built page",
+        parse=path,
+        shown="dist/site, of the checkout",
     )
     public_url: str | None = setting(
         "PUBLIC_URL", None, "the origin that browsers use, for example https://chat.example", parse=origin
@@ -122,7 +126,9 @@ class Settings:
         "COTERIE_JWKS_CACHE_SECONDS", 600.0, "Supabase's keys are remembered so long"
     )
     jwks_cooldown_seconds: float = setting(
-        "COTERIE_JWKS_COOLDOWN_SECONDS", 10.0, "and fetched at most so often; so are the own ones for an unknown key id"
+        "COTERIE_JWKS_COOLDOWN_SECONDS",
+        10.0,
+        "and fetched at most so often; so are the own ones for an unknown key id",
     )
     claim_seconds: float = setting("COTERIE_CLAIM_SECONDS", 10.0, "a claim on a join lapses after", 0.001)
     claim_lockout_seconds: float = setting(
@@ -154,16 +160,23 @@ class Settings:
     stall_seconds: float = setting(
         "COTERIE_STALL_SECONDS", 30.0, "a socket whose peer reads nothing is closed after", 0.001
     )
-    sockets_session: int = setting("COTERIE_SOCKETS_SESSION", 10, "open sockets of a session, in a process", 1)
+    sockets_session: int = setting(
+        "COTERIE_SOCKETS_SESSION", 10, "open sockets of a session, in a process", 1
+    )
     sockets_user: int = setting("COTERIE_SOCKETS_USER", 50, "open sockets of a user, in a process", 1)
     sockets_address: int = setting(
         "COTERIE_SOCKETS_ADDRESS", 1000, "open sockets of an address, in a process", 1
     )
     limit_calls: int = setting(
-        "COTERIE_LIMIT_CALLS", 12000, "calls of functions without a limit of their own, per user and minute", 1
+        "COTERIE_LIMIT_CALLS",
+        12000,
+        "calls of functions without a limit of their own, per user and minute",
+        1,
     )
     limit_sends: int = setting("COTERIE_LIMIT_SENDS", 6000, "messages, per user and minute", 1)
-    limit_commits: int = setting("COTERIE_LIMIT_COMMITS", 600, "commits and new groups, per user and minute", 1)
+    limit_commits: int = setting(
+        "COTERIE_LIMIT_COMMITS", 600, "commits and new groups, per user and minute", 1
+    )
     limit_claims: int = setting(
         "COTERIE_LIMIT_CLAIMS", 600, "claims of joins and of key packages, per user and minute", 1
     )
@@ -173,7 +186,9 @@ class Settings:
     )
     limit_sockets: int = setting("COTERIE_LIMIT_SOCKETS", 120, "sockets opened, per user and minute", 1)
     limit_refreshes: int = setting("COTERIE_LIMIT_REFRESHES", 600, "refreshes, per address and minute", 1)
-    limit_passkeys: int = setting("COTERIE_LIMIT_PASSKEYS", 300, "passkey attempts, per address and minute", 1)
+    limit_passkeys: int = setting(
+        "COTERIE_LIMIT_PASSKEYS", 300, "passkey attempts, per address and minute", 1
+    )
     limit_address: int = setting(
         "COTERIE_LIMIT_ADDRESS", 20, "an address may do so many times what one user may", 1
     )
@@ -184,7 +199,10 @@ class Settings:
         "COTERIE_LIMIT_SIGN_UPS", 300, "new guests, per address and hour, over all processes", 1
     )
     limit_guesses: int = setting(
-        "COTERIE_LIMIT_GUESSES", 10, "look-ups of invites that fail, per address and minute, over all processes", 1
+        "COTERIE_LIMIT_GUESSES",
+        10,
+        "look-ups of invites that fail, per address and minute, over all processes",
+        1,
     )
     limit_lookups: int = setting(
         "COTERIE_LIMIT_LOOKUPS", 1000, "look-ups of an invite, per invite and hour, over all processes", 1

@@ -74,6 +74,14 @@ def install_native() -> None:
     pip_install(VENV, "--no-deps", "--no-index", "--no-build-isolation", "--editable", ".")
 
 
+def install_server() -> None:
+    """The command `coterie-server`: the service runs from this checkout (docs/adr/0001-packaging.md)."""
+    script = VENV / "bin" / "coterie-server"
+    words = ("import sys", f"sys.path.insert(0, {str(ROOT)!r})", "from edge_functions.__main__ import main")
+    script.write_text("\n".join([f"#!{VENV}/bin/python", *words, "sys.exit(main())", ""]))
+    script.chmod(0o755)
+
+
 def install_supabase() -> None:
     """Supabase's client in a venv of its own, because of its pins."""
     make_venv(SUPABASE_VENV)
@@ -97,6 +105,9 @@ TEST_PACKAGES = Step(
     lambda: install(VENV, "test"),
     inputs=("requirements/test.txt",),
     outputs=(".venv/bin/pytest", ".venv/bin/ruff"),
+)
+SERVER = Step(
+    "server command", install_server, inputs=("tools/setup.py",), outputs=(".venv/bin/coterie-server",)
 )
 SUPABASE = Step(
     "Supabase client",
@@ -162,13 +173,14 @@ FROZEN = Step(
 
 BROWSER_WHEELS = [PYODIDE, CLIENT_PACKAGE, NPM]
 GOALS = {
-    "run": [PYTHON, RUN_PACKAGES, *BROWSER_WHEELS, PAGE],
+    "run": [PYTHON, RUN_PACKAGES, SERVER, *BROWSER_WHEELS, PAGE],
     "chat": [PYTHON, RUN_PACKAGES, NATIVE, INSTALLED],
     "wheels": [PYTHON, RUN_PACKAGES, *BROWSER_WHEELS, FROZEN, NATIVE],
     "conformance": [PYTHON, RUN_PACKAGES, TEST_PACKAGES, NATIVE, INSTALLED],
     "test": [
         PYTHON,
         RUN_PACKAGES,
+        SERVER,
         TEST_PACKAGES,
         SUPABASE,
         NATIVE,
