@@ -4,7 +4,7 @@ import asyncio
 import copy
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import asyncpg
@@ -19,6 +19,12 @@ from tests.support.caller import Device, new_id
 from tests.support.server import Service, execute
 
 HEADERS = {"x-supabase-api-version": "2024-01-01"}
+
+
+@pytest.fixture(scope="module")
+def service(make_service: Callable[..., Service]) -> Service:
+    """One that has nothing against so many attempts from one address."""
+    return make_service(COTERIE_LIMIT_PASSKEYS="100000", COTERIE_LIMIT_SIGN_UPS="100000")
 
 
 async def ask(device: Device, method: str, path: str, body: Any = None) -> httpx.Response:
@@ -250,21 +256,30 @@ async def test_a_counter_that_does_not_rise_is_a_copy(service: Service) -> None:
     assert (await sign_in(service.url, passkey)).status_code == 200
 
 
+async def together(
+    service: Service, row: str, *calls: Coroutine[Any, Any, httpx.Response]
+) -> list[httpx.Response]:
+    """Let calls come so far that all of them wait for a row, then let them go on at once."""
+    connection, watching = [await asyncpg.connect(service.database) for _ in range(2)]
+    holding = connection.transaction()
+    await holding.start()
+    await connection.execute(row)
+    coming = [asyncio.create_task(one) for one in calls]
+    waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+    while await watching.fetchval(waiting) < len(coming):
+        assert not any(one.done() for one in coming)
+    await holding.rollback()
+    await connection.close()
+    await watching.close()
+    return await asyncio.gather(*coming)
+
+
 async def test_of_answers_with_one_count_that_come_together_one_is_taken(service: Service) -> None:
     alice = await guest(service.url)
     passkey = Passkey(service.url, count=1)
     assert (await register(alice, passkey)).status_code == 200
-    connection = await asyncpg.connect(service.database)
-    holding = connection.transaction()
-    await holding.start()
-    await connection.execute("select from coterie.auth_passkeys for update")
-    coming = [asyncio.create_task(sign_in(service.url, copy.copy(passkey))) for _ in range(5)]
-    waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
-    while await connection.fetchval(waiting) < len(coming):  # all of them were good until here
-        assert not any(one.done() for one in coming)
-    await holding.rollback()
-    await connection.close()
-    answers = await asyncio.gather(*coming)
+    calls = [sign_in(service.url, copy.copy(passkey)) for _ in range(5)]
+    answers = await together(service, "select from coterie.auth_passkeys for update", *calls)
     assert sorted(answer.status_code for answer in answers) == [200, 400, 400, 400, 400]
 
 
@@ -318,23 +333,20 @@ async def test_a_passkey_is_registered_once_and_ten_at_most(service: Service) ->
         "webauthn_credential_exists",
     )
     assert await good(bob, "GET", "") == []
-    begun = [await good(alice, "POST", "/registration/options", {}) for _ in range(2)]
     for _ in range(8):
         assert (await register(alice, Passkey(service.url))).status_code == 200
-    answers = await asyncio.gather(
-        *(
-            ask(
-                alice,
-                "POST",
-                "/registration/verify",
-                {
-                    "challenge_id": one["challenge_id"],
-                    "credential": Passkey(service.url).create(one["options"]),
-                },
-            )
-            for one in begun
+    row = f"select from coterie.auth_users where user_id = '{alice.user_id}' for update"
+    begun = [await good(alice, "POST", "/registration/options", {}) for _ in range(2)]
+    calls = [
+        ask(
+            alice,
+            "POST",
+            "/registration/verify",
+            {"challenge_id": one["challenge_id"], "credential": Passkey(service.url).create(one["options"])},
         )
-    )
+        for one in begun
+    ]
+    answers = await together(service, row, *calls)
     assert sorted(answer.status_code for answer in answers) == [200, 422]
     refused(await ask(alice, "POST", "/registration/options", {}), 422, "too_many_passkeys")
 
