@@ -1,6 +1,7 @@
 """What the catalog says of the schema: who owns, may read, may execute what."""
 
 import asyncio
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -112,6 +113,45 @@ async def test_nothing_is_granted_to_public_or_to_supabases_roles(owner: asyncpg
     names = {row[0]: row[1] for row in await rows(owner, "select oid, rolname from pg_roles")}
     granted = {names.get(grantee, "public") for *_, grantee in grants}
     assert granted == set(ROLES)
+
+
+async def test_tables_are_open_to_the_entered_roles_alone_and_nobody_may_pass_that_on(
+    owner: asyncpg.Connection,
+) -> None:
+    """`coterie_api`, which logs in, holds nothing but functions."""
+    grants = await rows(
+        owner,
+        """select a.grantee::regrole::text, a.is_grantable from pg_class c, aclexplode(relacl) a
+           where relnamespace = 'coterie'::regnamespace and a.grantee <> relowner
+           union
+           select a.grantee::regrole::text, a.is_grantable from pg_attribute t, aclexplode(attacl) a
+           where attrelid in (select oid from pg_class where relnamespace = 'coterie'::regnamespace)""",
+    )
+    assert set(grants) == {(role, False) for role in ("coterie_member", "coterie_auth", "coterie_system")}
+
+
+async def test_there_are_no_triggers_and_no_rules(owner: asyncpg.Connection) -> None:
+    """They would act with rights that nobody looks for there. Foreign keys have their own triggers."""
+    of_ours = "(select oid from pg_class where relnamespace = 'coterie'::regnamespace)"
+    assert (
+        await rows(owner, f"select tgname from pg_trigger where tgrelid in {of_ours} and not tgisinternal")
+        == []
+    )
+    assert await rows(owner, f"select rulename from pg_rewrite where ev_class in {of_ours}") == []
+
+
+async def test_every_policy_of_a_member_asks_who_it_is(owner: asyncpg.Connection) -> None:
+    """None is `using (true)`: each condition names the caller's device, groups, user or session."""
+    policies = await rows(
+        owner,
+        """select tablename, policyname, qual, with_check from pg_policies
+           where schemaname = 'coterie' and roles = array['coterie_member'::name]""",
+    )
+    assert len(policies) > 20
+    for table, name, *conditions in policies:
+        for condition in conditions:
+            asks = re.search(r"\b(my_(device|groups|logs|user|session)|is_founder)\(", str(condition))
+            assert condition is None or asks, (table, name, condition)
 
 
 async def test_the_service_may_execute_the_versioned_functions_and_nothing_else(
