@@ -44,7 +44,7 @@ KEY = record(
 SCOPES = ("local", "others", "global")
 
 
-@operation(takes=record({}, {"data": anything()}), gives=SESSION, errors={422: ["signup_disabled"]})
+@operation(takes=record({}), gives=SESSION, errors={422: ["signup_disabled"]})
 async def sign_up(asked: Asked) -> Response:
     """`POST /signup`: a new guest."""
     body = await asked.body()

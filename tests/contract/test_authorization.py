@@ -11,12 +11,12 @@ import pytest
 
 from edge_functions.app import FUNCTIONS
 from edge_functions.identity import ROUTES
-from edge_functions.settings import Settings
 from tests.support.bodies import AUTH_BODIES, BODIES
 from tests.support.figures import report
 from tests.support.permissions import Expected, Row, tables
 from tests.support.server import Service
 from tests.support.socket_client import listening, open_socket
+from tests.support.unlimited import UNLIMITED
 from tests.support.world import PRINCIPALS, Things, World
 
 METHODS = ("POST", "GET", "PUT", "PATCH", "DELETE", "HEAD")
@@ -28,9 +28,7 @@ SPENT = ("device_register", "device_revoke")
 @pytest.fixture(scope="module")
 def unlimited(make_service: Callable[..., Service]) -> Service:
     """A service that asks nobody to wait: who may do something is asked here, not how often."""
-    limits = [one.metadata for one in dataclasses.fields(Settings) if one.name.startswith("limit_")]
-    waits = dict.fromkeys(("COTERIE_COMMIT_GROUP_SECONDS", "COTERIE_COMMIT_DEVICE_SECONDS"), "0")
-    return make_service(**{one["name"]: str(int(min(one["high"], 10**9))) for one in limits}, **waits)
+    return make_service(**UNLIMITED)
 
 
 class Census:

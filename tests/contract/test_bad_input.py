@@ -213,7 +213,8 @@ async def test_the_frames_of_a_socket_too(service: Service) -> None:
         '{"type": "hello", "token": 1, "cursors": {}}',
         "[" * 90_000,
     ]
-    frames += [json.dumps({**hello, "cursors": cursors}) for cursors in ({"x": 1}, {"\x00": 0}, [], None)]
+    cursors: list[Any] = [{"x": 1}, {"\x00": 0}, [], None]
+    frames += [json.dumps({**hello, "cursors": one}) for one in cursors]
     for frame in frames:
         async with open_socket(service.url) as socket:
             await socket.websocket.send(frame)

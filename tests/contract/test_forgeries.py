@@ -14,20 +14,15 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from edge_functions.app import FUNCTIONS
 from edge_functions.identity import ROUTES
-from edge_functions.settings import Settings
 from tests.support.caller import Device, new_id
 from tests.support.figures import SEED, report, share
 from tests.support.forgeries import Forger
 from tests.support.issuer import Issuer
 from tests.support.server import Service
 from tests.support.socket_client import open_socket
+from tests.support.unlimited import UNLIMITED
 from tests.support.world import Mint
 
-UNLIMITED = {
-    one.metadata["name"]: str(int(min(one.metadata["high"], 10**9)))
-    for one in dataclasses.fields(Settings)
-    if one.name.startswith("limit_")
-}
 KINDS = 22
 """Forgeries that every endpoint is shown in every run."""
 HTTP_FUNCTIONS = sorted(name for name, function in FUNCTIONS.items() if 401 in function.common)
