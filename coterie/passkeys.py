@@ -39,12 +39,9 @@ class Passkeys:
         """Keep the passkey that the page made; a guest is a user from now on. Gives `Passkey`."""
         body = {"challenge_id": challenge_id, "credential": credential}
         registered = await self._ask("POST", "/registration/verify", body)
-        with suppress(
-            CoterieError
-        ):  # the passkey is there all the same, and the token is renewed when it ends
-            await self._sessions.renew(
-                await self._sessions.token()
-            )  # the next one says that this is no guest
+        # the next token says that this is no guest; without it the passkey is there all the same
+        with suppress(CoterieError):
+            await self._sessions.renew(await self._sessions.token())
         return registered
 
     async def sign_in_options(self) -> dict[str, Any]:

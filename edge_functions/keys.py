@@ -234,8 +234,7 @@ def _usable(jwks: Any) -> Iterator[tuple[str, VerifyingKey]]:
                 algorithm = "RS256"
             case _:
                 continue
-        with contextlib.suppress(
-            jwt.PyJWTError, ValueError
-        ):  # one that is broken does not take the others along
+        # one that is broken does not take the others along
+        with contextlib.suppress(jwt.PyJWTError, ValueError):
             if raw.get("alg", algorithm) == algorithm:
                 yield kid, (jwt.PyJWK(raw, algorithm=algorithm).key, algorithm)
