@@ -1,14 +1,10 @@
 """The socket: resume, order, nothing twice, nothing missing."""
 
 import asyncio
-import contextlib
-import secrets
 from collections.abc import Callable
 
 import pytest
-import websockets
 
-from tests.support import mls
 from tests.support.caller import Device, new_id
 from tests.support.server import Service, execute
 from tests.support.socket_client import WAIT_SECONDS, listening, open_socket
@@ -180,7 +176,7 @@ async def test_a_group_left_long_ago_comes_only_when_asked_for(service: Service)
     async with listening(service.url, bob) as socket:
         await socket.until("caught_up", lambda frame: frame["group_id"] == other.group_id)
         await socket.settle()
-    assert {frame["type"] for frame in socket.frames} == {"ready", "caught_up", "pong"}
+    assert {frame["type"] for frame in socket.frames} == {"ready", "key_packages_low", "caught_up", "pong"}
     async with listening(service.url, bob, {group.group_id: 1}) as socket:
         await socket.until("removed")
     assert socket.seqs(group.group_id) == [2]

@@ -181,10 +181,7 @@ async def test_a_slow_reader_gets_everything_at_its_pace(make_service: Callable[
     assert socket.seqs(group.group_id) == list(range(2, 51))
 
 
-async def test_a_large_frame_comes_whole_with_pings_between_its_pieces(
-    make_service: Callable[..., Service],
-) -> None:
-    service = make_service()
+async def test_a_large_frame_comes_whole_with_pings_between_its_pieces(service: Service) -> None:
     alice = await Device.guest(service.url)
     group = await alice.create_group()
     body = mls.private_message(group.mls_id, group.epoch, ciphertext=secrets.token_bytes(1_000_000)).hex()
@@ -198,10 +195,7 @@ async def test_a_large_frame_comes_whole_with_pings_between_its_pieces(
         assert (await sent).status == 200
 
 
-async def test_joins_that_wait_are_told_once_each_however_many_come(
-    make_service: Callable[..., Service],
-) -> None:
-    service = make_service()
+async def test_joins_that_wait_are_told_once_each_however_many_come(service: Service) -> None:
     alice = await Device.guest(service.url)
     group = await alice.create_group()
     invite = await alice.invite(group, approval=True)
@@ -226,8 +220,7 @@ async def test_joins_that_wait_are_told_once_each_however_many_come(
                 assert [one["type"] for one in socket.frames].count("join_waiting") == 16
 
 
-async def test_whoever_enters_hears_of_joins_that_wait_already(make_service: Callable[..., Service]) -> None:
-    service = make_service()
+async def test_whoever_enters_hears_of_joins_that_wait_already(service: Service) -> None:
     alice, bob, carol = [await Device.guest(service.url) for _ in range(3)]
     group = await alice.create_group()
     async with listening(service.url, alice) as first, listening(service.url, bob) as second:
