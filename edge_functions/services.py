@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from edge_functions.appends import Appends
 from edge_functions.auth import Verifier
 from edge_functions.db import Database
 from edge_functions.hub import Hub
@@ -24,6 +25,7 @@ class Services:
     verifier: Verifier
     hub: Hub
     limits: Limits
+    appends: Appends
     own_keys: OwnKeys | None
     """None when Supabase Auth signs the tokens."""
 
@@ -57,7 +59,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         stack.push_async_callback(hub.stop)
         sweeping = asyncio.create_task(keep_sweeping(db, settings))
         stack.push_async_callback(_cancelled, sweeping)
-        yield Services(settings, db, verifier, hub, Limits(settings, db), own_keys)
+        yield Services(settings, db, verifier, hub, Limits(settings, db), Appends(db), own_keys)
 
 
 async def _cancelled(task: "asyncio.Task[None]") -> None:

@@ -58,6 +58,66 @@ begin
   return json_build_object('seq', v_send.next_seq, 'server_time', coterie.rfc3339(v_now));
 end $$;
 
+-- Messages of several senders that arrived together: one transaction, one flush to disk, one NOTIFY a group
+-- (docs/adr/0016-appends-together.md). Parallel arrays, p_claims a JSON array, which as a whole is nobody's claims; the
+-- messages of a group stand side by side, in the order in which they came.
+--
+-- Each is written as its own sender: claims and device are set anew before row-level security is asked about it. Only
+-- what is entirely in order is written and answered; null means that send_message_v1 is to be asked, which says why (a
+-- retry, an error). Among several groups one that is locked is passed over: nobody waits for another group.
+create or replace function coterie.send_messages_v1(
+  p_claims jsonb, p_groups uuid[], p_epochs bigint[], p_message_ids uuid[], p_counters bigint[], p_bodies bytea[])
+returns json[] language plpgsql set search_path = '' as $$
+declare
+  v_answers json[] := array_fill(null::json, array[cardinality(p_groups)]);
+  v_state record;
+  v_held uuid; -- the group whose lock and numbers these are
+  v_seq bigint;
+  v_epoch bigint;
+  v_now timestamptz;
+begin
+  perform set_config('coterie.claims', p_claims::text, true), set_config('role', 'coterie_member', true);
+  for i in 1 .. cardinality(p_groups) loop
+    perform set_config('coterie.claims', (p_claims -> (i - 1))::text, true), set_config('coterie.device', '', true);
+    select * into v_state from coterie.session_state();
+    continue when v_state.device_id is null or v_state.revoked or v_state.ended;
+    perform set_config('coterie.device', v_state.device_id::text, true);
+    if v_held is distinct from p_groups[i] then
+      if v_held is not null then perform coterie.announce(v_held, v_seq); end if;
+      v_held := null;
+      if p_groups[1] = p_groups[cardinality(p_groups)] then
+        select s.group_id, s.last_seq, s.epoch into v_held, v_seq, v_epoch
+        from coterie.group_seq s where s.group_id = p_groups[i] for update;
+      else
+        select s.group_id, s.last_seq, s.epoch into v_held, v_seq, v_epoch
+        from coterie.group_seq s where s.group_id = p_groups[i] for update skip locked;
+      end if;
+    end if;
+    continue when v_held is null or v_epoch <> p_epochs[i];
+    v_now := clock_timestamp();
+    with added as (
+      insert into coterie.messages
+        (group_id, seq, epoch, kind, message_id, sender_device, body, hash, size, server_time)
+      select v_held, v_seq + 1, v_epoch, 'application', p_message_ids[i], m.device_id, p_bodies[i], sha256(p_bodies[i]),
+        length(p_bodies[i]), v_now
+      from coterie.group_members m
+      where m.group_id = v_held and m.device_id = v_state.device_id and m.until_seq is null
+        and (m.counter_epoch <> v_epoch or m.counter < p_counters[i])
+      on conflict do nothing -- the message_id is known
+      returning seq, sender_device),
+    counted as (
+      update coterie.group_members m set counter = p_counters[i], counter_epoch = v_epoch
+      from added a where m.group_id = v_held and m.device_id = a.sender_device)
+    update coterie.group_seq s set last_seq = a.seq from added a where s.group_id = v_held;
+    if found then
+      v_seq := v_seq + 1;
+      v_answers[i] := json_build_object('seq', v_seq, 'server_time', coterie.rfc3339(v_now));
+    end if;
+  end loop;
+  if v_held is not null then perform coterie.announce(v_held, v_seq); end if;
+  return v_answers;
+end $$;
+
 -- Against livelock: commits that change no roster come rarely, and none while another device has asked for a pause.
 create or replace function coterie.check_pace(
   p_me uuid, p_group uuid, p_empty boolean, p_group_gap interval, p_device_gap interval)

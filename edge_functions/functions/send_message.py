@@ -1,6 +1,7 @@
 """Append an application message to a group's log."""
 
 from coterie_wire import ContentType, WireError, WireFormat, parse_header
+from edge_functions.appends import Append
 from edge_functions.endpoint import MIB, Call, Function
 from edge_functions.fields import choice, hexes, integer, time, uuid
 
@@ -14,8 +15,13 @@ async def handle(
     message_id: str,
     counter: int,
 ) -> str:
-    """The framing must say what the request says."""
+    """The framing must say what the request says. What is in order is appended together with what else arrives."""
     fault = None if _is_application(mls_bytes, epoch) else "wrong_header"
+    if fault is None:
+        append = Append(call.claims.json(), group_id, epoch, message_id, counter, mls_bytes)
+        answer = await call.services.appends.send(append)
+        if answer is not None:
+            return answer
     return await call.sql(
         "select coterie.send_message_v1($1, $2, $3, $4, $5, $6, $7)",
         group_id,
