@@ -33,6 +33,7 @@ CAUSES = {
     "joined": "{0} joined, added by {1}.",
     "added": "{1} added {0}.",
     "added_self": "{0} added you to this group. Messages from before can't be read.",
+    "new_device": "{0} is on a further device, which has a key of its own. Compare it in person.",
     "new_key": "You share no other group with {0}, so their key is new to you. Compare it in person.",
     "key_changed": "Somebody came as {0}, with other keys than {0} has in your other groups. Be careful what you say.",
     "refused_key": "{0} was not added: the service gave a key that is not theirs.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from coterie.core import people, views
@@ -48,9 +49,17 @@ def _arrivals(turn: Turn, group: Group, merged: Any, time: int) -> Group:
     for leaf in merged.added:
         lines.came(turn, group, leaf)
         group = lines.notice(turn, group, code, [leaf.identity, merged.committer.identity], at=time)
+    for leaf in _further_devices(turn, group, merged.added):
+        group = lines.notice(turn, group, "new_device", [leaf.identity], at=time)
     for name in people.impostors(turn, merged.added, outside=group.group_id):
         group = lines.notice(turn, group, "key_changed", [name], at=time)
     return group
+
+
+def _further_devices(turn: Turn, group: Group, added: list[Member]) -> list[Member]:
+    """Newcomers whose user has another device in the group."""
+    users = Counter(leaf.user_id for leaf in turn.backend.members(group.mls_id))
+    return [leaf for leaf in added if users[leaf.user_id] > 1]
 
 
 def _by_link(merged: Any) -> bool:

@@ -99,6 +99,7 @@ def test_a_device_never_met_is_named_and_comes_only_with_its_key_accepted(office
     alice.add(group_id, bob.user_id, [key])
     office.pump()
     assert outcome(alice)["members"] == [bob.identity]
+    assert alice.codes(group_id)[-2:] == ["added", "new_device"]
     laptop.accept(group_id)
     office.pump()
     assert same_state(group_id, alice, laptop)
@@ -323,7 +324,8 @@ def test_a_key_package_that_does_not_fit_any_more_is_said(office: PostOffice) ->
     group_id, (alice, bob) = known(office, "Alice", "Bob")
     group = alice.record(group_id)
     assert bob.engine.backend
-    bad = bob.engine.backend.create_key_package().bytes[:-1] + b"\x00"
+    good = bob.engine.backend.create_key_package().bytes
+    bad = good[:-9] + bytes([good[-9] ^ 1]) + good[-8:]  # in its signature
     adding = [[bob.identity, bob.engine.backend.signature_key, bad]]
     alice.rows["groups"][group.key] = group.with_(adding=adding).encode()
     alice.crash()

@@ -156,7 +156,8 @@ def own_group(office: PostOffice, bob: Device, raw: dict[str, Any]) -> dict[str,
 
 
 def damaged(office: PostOffice, bob: Device, raw: dict[str, Any]) -> dict[str, Any]:
-    return raw | {"welcome": raw["welcome"][:-2] + ("00" if raw["welcome"][-2:] != "00" else "01")}
+    welcome = bytes.fromhex(raw["welcome"])
+    return raw | {"welcome": (welcome[:-1] + bytes([welcome[-1] ^ 1])).hex()}
 
 
 @pytest.mark.parametrize(
