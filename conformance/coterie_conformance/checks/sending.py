@@ -3,7 +3,7 @@
 import asyncio
 
 from coterie_conformance import framing
-from coterie_conformance.api import Group, new_id
+from coterie_conformance.api import Group, invite_body, join_body
 from coterie_conformance.catalog import check, require, same
 from coterie_conformance.volley import pour
 from coterie_conformance.world import World
@@ -231,7 +231,8 @@ async def pages_of_large_messages_end(world: World) -> None:
 
 
 @check(
-    "Messages and commits of 1 MiB are taken, a byte more is refused.", "protocol, sizes; RFC 9750 §8 (D9)"
+    "A message of 1 MiB is taken; a byte more is refused, as are larger commits, previews, key packages and hellos.",
+    "protocol, sizes; RFC 9750 §8 (D9)",
 )
 async def sizes_are_bounded(world: World) -> None:
     alice = await world.guest()
@@ -239,13 +240,13 @@ async def sizes_are_bounded(world: World) -> None:
     for size, outcome in ((1 << 20, (200, None)), ((1 << 20) + 1, (413, "too_large"))):
         data = framing.private_message_of(size, group.mls_id, group.epoch)
         same((await alice.send(group, mls_bytes=data.hex())).outcome, outcome, f"a message of {size} bytes")
-    wide = bytes(64 * 1024 + 1).hex()
-    invite = await alice.invite(group)
-    bob = await world.guest()
-    tag = {"join_id": new_id(), "invite_id": invite.hex(), "tag": "00" * 32}
-    (await bob.call("invite_join", **tag, kp_hex=wide, hello="00")).refused(413, "too_large")
-    package = framing.posted_key_package().hex()
-    (await bob.call("invite_join", **tag, kp_hex=package, hello="00" * 4097)).refused(413, "too_large")
+    commit = alice.commit_body(group)
+    commit["commit"] = framing.private_message_of((1 << 20) + 1, group.mls_id, group.epoch).hex()
+    (await alice.call("send_commit", **commit)).refused(413, "too_large")
+    (await alice.call("invite_create", **invite_body(group, preview="00" * 4097))).refused(413, "too_large")
+    join = join_body(await alice.invite(group))
+    for name, size in (("kp_hex", 64 * 1024), ("hello", 4096)):
+        (await alice.call("invite_join", **{**join, name: "00" * (size + 1)})).refused(413, "too_large")
 
 
 @check(
