@@ -1,12 +1,13 @@
 -- Welcomes without a join: somebody who knew the device added it (docs/adr/0012-invitations.md)
 
--- Those that these devices have neither accepted nor declined, each into its present membership; in one group, or in all.
+-- Those that these devices have neither accepted nor declined (both drop the Welcome), each into its present membership;
+-- in one group, or in all.
 create or replace function coterie.invitations(p_devices uuid[], p_group uuid) returns setof coterie.welcomes
 language sql stable set search_path = '' as $$
   select w.* from coterie.welcomes w
   join coterie.group_members m on m.group_id = w.group_id and m.device_id = w.device_id
   where w.device_id = any (p_devices) and (p_group is null or w.group_id = p_group)
-    and m.until_seq is null and m.joined_at is null and m.from_seq = w.seq + 1 and w.sender_device is not null
+    and m.until_seq is null and m.from_seq = w.seq + 1 and w.sender_device is not null
     and not exists (select from coterie.joins j where j.group_id = w.group_id and j.device_id = w.device_id
       and j.welcome_seq = w.seq and j.status = 'welcomed')
 $$;

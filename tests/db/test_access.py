@@ -239,6 +239,32 @@ async def test_key_packages_of_others_are_neither_seen_nor_changed(
         assert await api.execute("delete from coterie.key_packages") == "DELETE 0"
 
 
+async def test_a_member_ends_the_sessions_of_its_own_user_alone(
+    api: asyncpg.Connection, owner: asyncpg.Connection, make_member: Any
+) -> None:
+    alice, bob = await make_member(), await make_member()
+    for member in (alice, bob):
+        claims = json.loads(member.claims)
+        await owner.execute(
+            "insert into coterie.auth_users (user_id, is_anonymous) values ($1::uuid, true)", claims["sub"]
+        )
+        await owner.execute(
+            "insert into coterie.auth_sessions (session_id, user_id, method) values ($1, $2::uuid, 'anonymous')",
+            claims["session_id"],
+            claims["sub"],
+        )
+    async with api.transaction():
+        await enter(api, alice)
+        for member in (alice, bob):
+            await api.execute("select coterie.end_sessions($1)", member.device)
+    ended = {
+        row["session_id"]: row["ended_at"] is not None
+        for row in await owner.fetch("select session_id, ended_at from coterie.auth_sessions")
+    }
+    assert ended[json.loads(alice.claims)["session_id"]]
+    assert not ended[json.loads(bob.claims)["session_id"]]
+
+
 async def test_the_role_ends_with_the_statement(api: asyncpg.Connection, make_member: Any) -> None:
     """A pooled connection carries nothing over to the next request."""
     member = await make_member()
