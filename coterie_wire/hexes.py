@@ -1,10 +1,6 @@
 """Binary values in JSON: lower-case hexadecimal, nothing else (one value has one spelling)."""
 
-import re
-
 from coterie_wire.errors import WireError
-
-_HEX = re.compile(r"(?:[0-9a-f]{2})*")
 
 
 def to_hex(data: bytes) -> str:
@@ -26,6 +22,10 @@ def from_hex(
         raise WireError(f"{name} must be at most {at_most} bytes.", code="too_large")
     if size is not None and len(text) != 2 * size:
         raise WireError(f"{name} must be {size} bytes.")
-    if not _HEX.fullmatch(text):
+    try:
+        data = bytes.fromhex(text)
+    except ValueError:
+        raise WireError(f"{name} must be lower-case hex.") from None
+    if data.hex() != text:  # `fromhex` takes capitals and white space too
         raise WireError(f"{name} must be lower-case hex.")
-    return bytes.fromhex(text)
+    return data

@@ -26,13 +26,18 @@ LARGE_BODY = 40 * MIB
 
 CORS = {
     "access-control-allow-origin": "*",
+    "access-control-expose-headers": "retry-after, x-sb-error-code, x-supabase-api-version",
+}
+"""What Supabase's own functions allow. Tokens come in a header, never in a cookie, so any origin may ask."""
+
+PREFLIGHT = {
+    **CORS,
     "access-control-allow-headers": "authorization, x-client-info, apikey, content-type, x-retry-count, traceparent, "
     "tracestate, baggage, x-region, x-supabase-api-version",
     "access-control-allow-methods": "GET, POST, PUT, PATCH, DELETE, OPTIONS",
-    "access-control-expose-headers": "retry-after, x-sb-error-code, x-supabase-api-version",
     "access-control-max-age": "7200",
 }
-"""What Supabase's own functions allow. Tokens come in a header, never in a cookie, so any origin may ask."""
+"""What a browser asks for beforehand (OPTIONS), and looks for nowhere else."""
 
 _log = logging.getLogger("edge_functions")
 
@@ -120,7 +125,7 @@ class Function:
 
     async def _answer(self, request: Request) -> Response:
         if request.method == "OPTIONS":
-            return Response(status_code=204, headers=CORS)
+            return Response(status_code=204, headers=PREFLIGHT)
         if request.method not in self.methods:
             refused = problem(ServiceError(405, "method_not_allowed"))
             refused.headers["allow"] = ", ".join((*self.methods, "OPTIONS"))

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from edge_functions.endpoint import CORS, Errors, Function, problem
+from edge_functions.endpoint import CORS, PREFLIGHT, Errors, Function, problem
 from edge_functions.errors import SENTENCES, ServiceError
 from edge_functions.fields import Field, JsonSchema, Shape, integer, record, text, uuid
 from edge_functions.identity.answers import COMMON, AuthRoute, Operation
@@ -55,7 +55,7 @@ class Description:
 
     def _answer(self, method: str) -> Response:
         if method == "OPTIONS":
-            return Response(status_code=204, headers=CORS)
+            return Response(status_code=204, headers=PREFLIGHT)
         if method != "GET":
             return problem(ServiceError(405, "method_not_allowed"))
         return Response(self._text, media_type="application/json", headers=CORS)

@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from edge_functions.auth import Claims, bearer
 from edge_functions.body import read_json
-from edge_functions.endpoint import CORS, Errors, guarded
+from edge_functions.endpoint import CORS, PREFLIGHT, Errors, guarded
 from edge_functions.errors import ServiceError
 from edge_functions.fields import Field, Shape
 from edge_functions.keys import OwnKeys
@@ -140,7 +140,7 @@ def session_ended() -> AuthError:
 
 async def _answered(request: Request, operations: Mapping[str, Operation]) -> Response:
     if request.method == "OPTIONS":
-        return Response(status_code=204, headers=CORS)
+        return Response(status_code=204, headers=PREFLIGHT)
     services: Services = request.state.services
     try:
         if services.own_keys is None:
