@@ -31,8 +31,8 @@ $$;
 -- Security definer functions: all there are. They never enter a role, and they read; the two that write say so. Each
 -- table that they read has a policy for coterie_owner, because row-level security is forced on the owner too.
 
--- What is known about the session in the claims: its device, whether one of them has ended, and whether a minute has passed
--- since the device was seen.
+-- What is known about the session in the claims: its device, whether one of them has ended, and whether the device was
+-- seen more than a minute ago.
 drop function if exists coterie.session_state(); -- a function's result cannot be replaced
 create function coterie.session_state(out device_id uuid, out revoked boolean, out ended boolean, out unseen boolean)
 language sql stable security definer set search_path = '' as $$
@@ -89,9 +89,10 @@ language sql volatile security definer set search_path = '' as $$
   where d.device_id = p_device and d.user_id = coterie.my_user() and a.session_id = s.session_id and a.ended_at is null
 $$;
 
--- Writes: takes one key package of each device of these users, for good, or its last resort, which stays; null when it has
--- neither. A member sees the packages of others by taking them and in no other way. The users are this device's own and
--- those of whom a device is in a group with this one now, both having entered it; revoked devices and this one are left out.
+-- Writes: takes one key package of each device of these users, for good, or its last resort, which stays; null when it
+-- has neither. A member sees the packages of others by taking them and in no other way. The users are this device's own
+-- and those of whom a device is in a group with this one now, both having entered it. Revoked devices and this one are
+-- left out. Rows are passed over rather than waited for, so that claims of several devices cannot wait for each other.
 create or replace function coterie.take_key_packages(p_users text[], p_suite integer)
 returns table (device_id uuid, user_id text, key_package bytea, last_resort boolean)
 language sql volatile security definer set search_path = '' as $$

@@ -8,8 +8,8 @@ language sql stable set search_path = '' as $$
   from coterie.key_packages where device_id = p_device and claimed_at is null and not_after > clock_timestamp()
 $$;
 
--- Parallel arrays, one element for each package. p_indexes: its place in the request, null for the last resort. p_faults: what the
--- caller found, or null; then the other elements may be null.
+-- Parallel arrays, one element for each package. p_indexes: its place in the request, null for the last resort.
+-- p_faults: what the caller found, or null; where there is one, the other elements may be null.
 create or replace function coterie.key_packages_publish_v1(
   p_claims jsonb, p_indexes integer[], p_faults text[], p_refs bytea[], p_packages bytea[], p_suites integer[],
   p_keys bytea[], p_identities bytea[], p_not_after timestamptz[])
