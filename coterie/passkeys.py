@@ -74,4 +74,8 @@ class Passkeys:
 
     async def _ask(self, method: str, path: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
         token = await self._sessions.token()
-        return good(await self._transport.request(method, PATH + path, body, token))
+        answer = await self._transport.request(method, PATH + path, body, token)
+        if answer.body.get("code") == "bad_jwt":  # it ended earlier than this device's clock says
+            token = await self._sessions.renew(token)
+            answer = await self._transport.request(method, PATH + path, body, token)
+        return good(answer)

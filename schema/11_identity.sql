@@ -154,9 +154,6 @@ begin
   perform set_config('coterie.claims', p_claims::text, true), set_config('role', 'coterie_auth', true);
   select * into v_me from coterie.auth_me();
   if p_claims is not null and not found then return null; end if;
-  delete from coterie.auth_challenges where challenge_id in (
-    select c.challenge_id from coterie.auth_challenges c where c.expires_at < now() - interval '1 hour'
-    order by c.expires_at limit 10 for update skip locked); -- who asks cleans up: nobody answered these
   insert into coterie.auth_challenges (user_id, challenge, expires_at)
   values (v_me.user_id, p_challenge, now() + p_life) returning * into v_challenge;
   return json_build_object('challenge_id', v_challenge.challenge_id,

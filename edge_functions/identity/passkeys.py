@@ -2,25 +2,16 @@
 
 import json
 import secrets
-from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID
 
-import webauthn
 from starlette.responses import JSONResponse, Response
-from webauthn.helpers import base64url_to_bytes, options_to_json_dict
-from webauthn.helpers.structs import (
-    AuthenticatorSelectionCriteria,
-    PublicKeyCredentialDescriptor,
-    ResidentKeyRequirement,
-    UserVerificationRequirement,
-)
+from webauthn.helpers import base64url_to_bytes
 
 from edge_functions.fields import anything, integer, listed, record, text, time, uuid
 from edge_functions.identity.answers import SIGNED_IN, Asked, AuthError, invalid, operation, session_ended
+from edge_functions.identity.relying_party import RelyingParty, not_verified
 from edge_functions.identity.sessions import SESSION, new_refresh_token, session, token_hash
-from edge_functions.settings import Settings
 
 _LIMIT = 10
 """Passkeys of a user; Supabase Auth's default."""
@@ -35,34 +26,6 @@ _UNVERIFIED = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class RelyingParty:
-    """Whose passkeys these are: the host of `PUBLIC_URL`, and the pages that may use them."""
-
-    id: str
-    origins: list[str]
-
-    @classmethod
-    def of(cls, settings: Settings) -> "RelyingParty":
-        """Raises `AuthError` (404 `passkey_disabled`): browsers give passkeys to names, not to addresses."""
-        public_url = settings.public_url or f"http://localhost:{settings.port}"
-        host = urlsplit(public_url).hostname or ""
-        if ":" in host or host.replace(".", "").isdigit():
-            raise AuthError(
-                404, "passkey_disabled", "Passkeys need a host name in PUBLIC_URL, not an address."
-            )
-        return cls(host, [_as_browsers_say(one) for one in (public_url, *settings.passkey_origins)])
-
-
-def _as_browsers_say(origin: str) -> str:
-    """Lower case, without a default port (RFC 6454, section 6.2)."""
-    parts = urlsplit(origin)
-    default = {"http": 80, "https": 443}[parts.scheme]
-    port = "" if parts.port in (None, default) else f":{parts.port}"
-    host = parts.hostname or ""
-    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}"
-
-
 @operation(gives=CHALLENGE, errors={**SIGNED_IN, **_DISABLED, 422: ["too_many_passkeys"]})
 async def registration_options(asked: Asked) -> Response:
     """`POST /passkeys/registration/options`: what `navigator.credentials.create` takes."""
@@ -71,22 +34,8 @@ async def registration_options(asked: Asked) -> Response:
     challenge, begun = await _new_challenge(asked, claims.json())
     if len(begun["credentials"]) >= _LIMIT:
         raise _refused("too_many_passkeys")
-    options = webauthn.generate_registration_options(
-        rp_id=party.id,
-        rp_name="Coterie",
-        user_id=begun["user_id"].encode(),
-        user_name=f"Coterie {begun['user_id'][:8]}",  # no name of a person reaches the service; the page may set one
-        challenge=challenge,
-        timeout=_milliseconds(asked),
-        authenticator_selection=AuthenticatorSelectionCriteria(
-            resident_key=ResidentKeyRequirement.REQUIRED,
-            user_verification=UserVerificationRequirement.REQUIRED,
-        ),
-        exclude_credentials=[
-            PublicKeyCredentialDescriptor(id=bytes.fromhex(one)) for one in begun["credentials"]
-        ],
-    )
-    return _challenge_answer(begun, options_to_json_dict(options))
+    existing = [bytes.fromhex(one) for one in begun["credentials"]]
+    return _challenge_answer(begun, party.creation_options(begun["user_id"], challenge, existing))
 
 
 @operation(
@@ -105,16 +54,7 @@ async def register(asked: Asked) -> Response:
     party = RelyingParty.of(asked.services.settings)
     challenge_id, credential = _verification(await asked.body())
     taken = await _take(asked, claims.json(), challenge_id, None)
-    try:
-        verified = webauthn.verify_registration_response(
-            credential=credential,
-            expected_challenge=bytes.fromhex(taken["challenge"]),
-            expected_rp_id=party.id,
-            expected_origin=party.origins,
-            require_user_verification=True,
-        )
-    except Exception as error:
-        raise _not_verified() from error
+    verified = party.registered(credential, bytes.fromhex(taken["challenge"]))
     kept = await asked.services.db.value(
         "select coterie.auth_passkey_add_v1($1, $2, $3, $4, $5)",
         claims.json(),
@@ -132,13 +72,7 @@ async def sign_in_options(asked: Asked) -> Response:
     party = RelyingParty.of(asked.services.settings)
     await asked.body()
     challenge, begun = await _new_challenge(asked, None)
-    options = webauthn.generate_authentication_options(
-        rp_id=party.id,
-        challenge=challenge,
-        timeout=_milliseconds(asked),
-        user_verification=UserVerificationRequirement.REQUIRED,
-    )
-    return _challenge_answer(begun, options_to_json_dict(options))
+    return _challenge_answer(begun, party.request_options(challenge))
 
 
 @operation(takes=VERIFICATION, gives=SESSION, errors={**_DISABLED, **_UNVERIFIED})
@@ -146,34 +80,27 @@ async def sign_in(asked: Asked) -> Response:
     """`POST /passkeys/authentication/verify`: a session. An unknown passkey and a wrong answer get one error."""
     party = RelyingParty.of(asked.services.settings)
     challenge_id, credential = _verification(await asked.body())
-    taken = await _take(asked, None, challenge_id, _credential_id(credential))
+    credential_id = _credential_id(credential)
+    taken = await _take(asked, None, challenge_id, credential_id)
     known = taken["passkey"]
     if known is None:
-        raise _not_verified()
-    try:
-        verified = webauthn.verify_authentication_response(
-            credential=credential,
-            expected_challenge=bytes.fromhex(taken["challenge"]),
-            expected_rp_id=party.id,
-            expected_origin=party.origins,
-            credential_public_key=bytes.fromhex(known["public_key"]),
-            credential_current_sign_count=known["sign_count"],
-            require_user_verification=True,
-        )
-        user_handle = base64url_to_bytes(credential["response"]["userHandle"])
-    except Exception as error:
-        raise _not_verified() from error
-    if user_handle != known["user_id"].encode():
-        raise _not_verified()
+        raise not_verified()
+    count = party.counted(
+        credential,
+        bytes.fromhex(taken["challenge"]),
+        public_key=bytes.fromhex(known["public_key"]),
+        sign_count=known["sign_count"],
+        user_id=known["user_id"],
+    )
     refresh_token = new_refresh_token()
     signed_in = await asked.services.db.value(
         "select coterie.auth_passkey_sign_in_v1($1, $2, $3)",
-        verified.credential_id,
-        verified.new_sign_count,
+        credential_id,
+        count,
         token_hash(refresh_token),
     )
     if signed_in is None:
-        raise _not_verified()
+        raise not_verified()
     return await session(asked, json.loads(signed_in), refresh_token)
 
 
@@ -296,12 +223,3 @@ def _refused(code: str) -> AuthError:
             )
         case _:
             return AuthError(404, "validation_failed", "Passkey not found")
-
-
-def _not_verified() -> AuthError:
-    """Also for whatever the library raises: some of its parsers let errors of their own through."""
-    return AuthError(400, "webauthn_verification_failed", "Credential verification failed")
-
-
-def _milliseconds(asked: Asked) -> int:
-    return int(asked.services.settings.passkey_seconds * 1000)

@@ -214,6 +214,7 @@ WRONG: dict[str, Callable[[Passkey], dict[str, Any] | None]] = {
     "nobody present": lambda one: setattr(one, "flags", VERIFIED),
     "another challenge": lambda _: {"challenge": b64(bytes(32))},
     "another purpose": lambda _: {"type": "payment.get"},
+    "a page in somebody's frame": lambda _: {"crossOrigin": True},
 }
 
 

@@ -1,5 +1,6 @@
 """The client against the real service: a guest gets a passkey, loses its session, and comes back as the same device."""
 
+import dataclasses
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -156,3 +157,13 @@ async def test_what_the_service_refuses_is_said(arrive: Arrive, service: Service
         )
     assert caught.value.code == "webauthn_verification_failed"
     assert client._engine.snapshot("offline")["user_id"] is None
+
+
+async def test_a_token_that_ended_early_is_renewed(arrive: Arrive, service: Service) -> None:
+    client = await started(arrive)
+    session = client._engine.session
+    assert session is not None
+    spoilt = dataclasses.replace(session, access_token=f"{session.access_token}x")
+    await client._do(lambda engine, now: engine.signed_in(spoilt, now))
+    assert await client.list_passkeys() == []
+    assert client._engine.session.access_token not in (session.access_token, spoilt.access_token)
