@@ -1,6 +1,7 @@
 """Limits: who asks too often is told to wait, and nobody else is. Clients come through a proxy that names them."""
 
 import asyncio
+import contextlib
 import secrets
 from collections.abc import Callable
 from typing import Any
@@ -285,10 +286,10 @@ def sockets(make_service: Make) -> Service:
     """With low limits on sockets."""
     return make_service(
         **PROXIED,
-        COTERIE_SOCKETS_SESSION="2",
-        COTERIE_SOCKETS_USER="2",
+        COTERIE_SOCKETS_SESSION="4",
+        COTERIE_SOCKETS_USER="4",
         COTERIE_SOCKETS_ADDRESS="2",
-        COTERIE_LIMIT_SOCKETS="5",
+        COTERIE_LIMIT_SOCKETS="6",
         COTERIE_LIMIT_FRAMES="3",
         COTERIE_HELLO_SECONDS="60",
         COTERIE_SHUTDOWN_SECONDS="0",
@@ -297,16 +298,15 @@ def sockets(make_service: Make) -> Service:
 
 async def test_sockets_of_a_session_are_counted(sockets: Service) -> None:
     alice, bob = await Device.guest(sockets.url), await Device.guest(sockets.url)
-    async with listening(sockets.url, alice) as first, listening(sockets.url, alice):
-        async with open_socket(sockets.url) as third:
-            await third.send("hello", token=alice.token, cursors={})
-            refused = await third.ended()
-            assert refused["code"] == "too_many"
-            assert refused["retry_after"] > 0
-        async with listening(sockets.url, bob):
-            await first.settle()
-    async with listening(sockets.url, alice):
-        pass
+    async with contextlib.AsyncExitStack() as stack:
+        opened = [await stack.enter_async_context(listening(sockets.url, alice)) for _ in range(4)]
+        another = await stack.enter_async_context(open_socket(sockets.url))
+        await another.send("hello", token=alice.token, cursors={})
+        refused = await another.ended()
+        assert refused["code"] == "too_many"
+        assert refused["retry_after"] > 0
+        await stack.enter_async_context(listening(sockets.url, bob))
+        await opened[0].settle()
 
 
 async def test_sockets_that_say_nothing_count_for_their_address(sockets: Service) -> None:
@@ -321,7 +321,7 @@ async def test_sockets_that_say_nothing_count_for_their_address(sockets: Service
 
 async def test_sockets_opened_again_and_again_are_counted(sockets: Service) -> None:
     alice = await Device.guest(sockets.url)
-    for _ in range(5):
+    for _ in range(6):
         async with listening(sockets.url, alice):
             pass
     async with open_socket(sockets.url) as another:

@@ -220,9 +220,7 @@ async def test_nothing_that_went_through_stands_in_a_log(watched: Watched) -> No
     await bad_sockets(alice, watched.seen)
     await bad_calls(alice, group, invite)
     await bad_identity(bob)
-    planted = secrets.token_hex(
-        20
-    )  # the search itself: something that Postgres says, and something that the service says
+    planted = secrets.token_hex(20)  # the search itself: what Postgres and the service do say is found
     owner = await watched.owner()
     await owner.execute(f"do $$ begin raise warning 'planted {planted}'; end $$")
     await owner.close()

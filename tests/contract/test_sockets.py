@@ -18,7 +18,7 @@ from tests.support.caller import Device, Group
 from tests.support.server import Service
 from tests.support.socket_client import WAIT_SECONDS, SocketClient, listening, open_socket
 
-MESSAGES = int(os.environ.get("LARGE_MESSAGES", "60"))
+MESSAGES = int(os.environ.get("LARGE_MESSAGES", "40"))
 READERS = 20
 BOUND = 128
 """MiB by which the process may grow while all of that goes through it, in frames that are twice as large."""
