@@ -194,8 +194,12 @@ class Client(Driver):
     # -- own devices --
 
     async def devices(self) -> list[dict[str, Any]]:
-        """The user's devices, as the service has them. Raises `Unreachable`, `Refused`."""
-        await self._registered()
+        """The user's devices, as the service has them; none before the first sign-in.
+
+        Raises `Unreachable`, `Refused`.
+        """
+        if not self._engine.registered:
+            return []
         answer = await self.call("devices_list", {})
         listed = answer.body.get("devices")
         if answer.status >= 300 or not isinstance(listed, list):
@@ -210,7 +214,8 @@ class Client(Driver):
 
     async def rename_device(self, *, name: str) -> dict[str, Any]:
         """What this device is called in the list of devices. Raises `LocalError` (`bad_name`), `Unreachable`."""
-        await self._registered()
+        if not self._engine.registered:
+            raise StateError("no_device", "This device is not registered yet.")
         await self._do(lambda engine, now: engine.rename_device(name, now))
         await self._sessions.bind()
         return {}

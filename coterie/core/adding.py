@@ -58,6 +58,8 @@ def claimed(turn: Turn, row: Outgoing, status: int, body: dict[str, Any]) -> dic
         return outcome
     group = _sort(turn, group, row, body, outcome)
     turn.put(group)
+    if outcome["refused"]:
+        group = lines.notice(turn, group, "refused_key", [_name(turn, row.note["user_id"])])
     if not any(outcome[kind] for kind in ("added", "members", "new_keys", "refused")):
         outcome["why"] = NOBODY.format(_name(turn, row.note["user_id"]))
     commits.advance(turn, group, [])
@@ -72,9 +74,7 @@ def _sort(turn: Turn, group: Group, row: Outgoing, body: dict[str, Any], outcome
     for raw in packages if isinstance(packages, list) else []:
         leaf, package = _checked(turn, raw, row.note["user_id"])
         if leaf is None or people.differs(known.get(leaf.identity), leaf):
-            identity = leaf.identity if leaf else ""
-            group = lines.notice(turn, group, "refused_key", [_name(turn, row.note["user_id"])])
-            outcome["refused"].append(identity)
+            outcome["refused"].append(leaf.identity if leaf else "")
         elif lines.member(turn, group, leaf.identity):
             outcome["members"].append(leaf.identity)
         elif leaf.identity not in known and leaf.identity_key.hex() not in row.note["accept"]:

@@ -299,7 +299,7 @@ class Engine(Machine):
             elif function == "key_packages_count":
                 self.packages.stock(turn, body)
             elif function == "welcomes_list" and isinstance(body.get("welcomes"), list):
-                invitations.take_all(turn, body["welcomes"])
+                invitations.take_all(turn, body["welcomes"], alone="group_id" in request)
 
         if function == "invite_poll":
             return self.polled(body, now)

@@ -19,7 +19,8 @@ from coterie.errors import InviteError, StateError
 from coterie_wire import WireError, from_hex, integer, uuid_text, welcome_refs
 
 MOST = 50
-"""Invitations that are kept; the service keeps the others."""
+MOST_BYTES = 16 << 20
+"""Invitations that are kept, and the bytes of their Welcomes; the service keeps the others."""
 NO_KEYS = "It was made for keys that this device does not have any more. Ask to be added again."
 UNREADABLE = "It could not be opened. Ask to be added again."
 WRONG_SENDER = "It does not come from the person whom the service names. It was refused; nothing was joined."
@@ -40,17 +41,17 @@ def _view(turn: Turn, invitation: Invitation) -> dict[str, Any]:
     return views.invitation(turn, invitation, people.name_of(turn, invitation.sender))
 
 
-def take_all(turn: Turn, raws: list[Any]) -> None:
-    """Elements of `welcomes_list`."""
+def take_all(turn: Turn, raws: list[Any], *, alone: bool = False) -> None:
+    """Elements of `welcomes_list`; `alone`: of one group, so that a Welcome is there however large it is."""
     for raw in raws:
-        take(turn, raw)
+        take(turn, raw, alone=alone)
 
 
-def take(turn: Turn, raw: Any) -> None:
+def take(turn: Turn, raw: Any, *, alone: bool = False) -> None:
     """One element of `welcomes_list`, or an `invitation` frame."""
     try:
         group_id = uuid_text(raw.get("group_id") if isinstance(raw, dict) else None, name="group_id")
-        if raw.get("welcome") is None:  # too large for a list
+        if raw.get("welcome") is None and not alone:  # too large for a list
             turn.do(Call("welcomes_list", {"group_id": group_id}))
             return
         invitation = _read(group_id, raw)
@@ -63,12 +64,17 @@ def take(turn: Turn, raw: Any) -> None:
         if lines.first_time(turn, group, "invitation", _digest(invitation), group.cursor):
             lines.save(turn, lines.notice(turn, group, "bad_invitation"))
         return
-    if not old and len(turn.rows(Invitation)) >= MOST:
+    if not old and _full(turn, invitation):
         return
     if not _refs_of_ours(turn, invitation):
         invitation = invitation.with_(state="failed", why=NO_KEYS, welcome=b"")
     turn.put(invitation)
     turn.show("invitation", invitation=_view(turn, invitation))
+
+
+def _full(turn: Turn, invitation: Invitation) -> bool:
+    kept = turn.rows(Invitation)
+    return len(kept) >= MOST or sum(len(one.welcome) for one in (*kept, invitation)) > MOST_BYTES
 
 
 def _read(group_id: str, raw: dict[str, Any]) -> Invitation:

@@ -18,6 +18,8 @@ FULL = 100
 """How many the service shall have."""
 SLICE = 5
 """How many are made in one turn: nothing else happens meanwhile."""
+MOST = 2_000
+"""Rows that are kept: a service whose stock is never enough gets no more."""
 RENEW_BEFORE = 28 * 86_400
 """How long before its end a last resort is renewed, in seconds."""
 MARGIN = 3_600
@@ -60,8 +62,9 @@ class Packages:
             return
         if turn.backend.read_only or _on_their_way(turn):
             return  # the answer to that tells the stock again
-        made = sum(bool(one.package) and not one.last_resort for one in turn.rows(Package))
-        self.missing = max(0, FULL - available - made) if available < low else 0
+        own = turn.rows(Package)
+        made = sum(bool(one.package) and not one.last_resort for one in own)
+        self.missing = max(0, FULL - available - made) if available < low and len(own) < MOST else 0
         self.last_resort = _needs_last_resort(turn, there=body.get("last_resort") is not False)
         if self.missing or self.last_resort or made:
             turn.do(MakePackages())

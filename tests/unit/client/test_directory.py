@@ -183,6 +183,11 @@ async def test_the_device_in_use_is_not_revoked_by_itself(exchange: Exchange) ->
         assert caught.value.code == code
     with pytest.raises(LocalError):
         await alice.client.rename_device(name="\n")
+    new = await exchange.person("New")
+    assert await new.client.devices() == [] == await new.client.people()
+    with pytest.raises(StateError):
+        await new.client.rename_device(name="Desk")
+    assert new.wire.log == [], "looking signs nobody in"
     exchange.office.refusals["devices_list"] = no(429, "too_many")
     with pytest.raises(Refused):
         await alice.client.devices()

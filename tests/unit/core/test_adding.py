@@ -130,6 +130,8 @@ class Swapping(PostOffice):
         status, answer = super()._do_key_packages_claim(caller, body)
         for one in answer["key_packages"] if self.lying else []:
             self._swap(one)
+        if self.lying:
+            answer["key_packages"] *= 3
         return status, answer
 
     def _swap(self, one: dict[str, Any]) -> None:
@@ -153,11 +155,12 @@ def test_a_key_package_that_is_not_theirs_adds_nobody_and_is_said(kind: str) -> 
     office.pump()
     assert alice.names(group_id) == ["Alice"]
     assert outcome(alice)["added"] == []
-    assert len(outcome(alice)["refused"]) == 1
+    assert len(outcome(alice)["refused"]) == 3
     assert (
         alice.lines(group_id)[-1]["text"] == "Bob was not added: the service gave a key that is not theirs."
     )
     assert bob.engine.invitations() == []
+    assert alice.codes(group_id).count("refused_key") == 1
     office.lying = False
     alice.add(group_id, bob.user_id)
     office.pump()

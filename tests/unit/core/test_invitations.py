@@ -8,6 +8,7 @@ import pytest
 
 import coterie_mls
 from coterie.core import device as devices
+from coterie.core import invitations
 from coterie.core.invitations import MOST
 from coterie.errors import StateError
 from coterie_wire import uuid_bytes
@@ -287,6 +288,11 @@ def test_a_welcome_too_large_for_a_list_is_asked_for_alone(office: PostOffice) -
     office.carry_out(bob)
     assert office.calls("welcomes_list")[-1] == {"group_id": group_id}
     assert [one["state"] for one in bob.engine.invitations()] == ["waiting"]
+    bob.rows["invitations"].clear()
+    bob.crash()
+    answer = {"welcomes": [waiting(office, bob) | {"welcome": None}]}
+    bob.run(bob.engine.answered("welcomes_list", {"group_id": group_id}, 200, answer, office.now))
+    assert bob.calls == [], "a service that never gives it is not asked for ever"
 
 
 @pytest.mark.parametrize(
@@ -311,3 +317,11 @@ def test_a_flood_of_invitations_is_bounded(office: PostOffice) -> None:
     flood = [raw | {"group_id": str(uuid4())} for _ in range(MOST + 20)]
     bob.run(bob.engine.invited(flood, office.now))
     assert len(bob.engine.invitations()) == MOST
+
+
+def test_the_bytes_of_invitations_are_bounded(office: PostOffice, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, _, bob = invited(office)
+    raw = waiting(office, bob)
+    monkeypatch.setattr(invitations, "MOST_BYTES", 3 * len(raw["welcome"]) // 2)
+    bob.run(bob.engine.invited([raw | {"group_id": str(uuid4())} for _ in range(5)], office.now))
+    assert len(bob.engine.invitations()) == 3

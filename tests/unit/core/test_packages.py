@@ -3,6 +3,7 @@
 import pytest
 
 import coterie_mls
+from coterie.core import packages as packages_module
 from coterie.core.engine import Engine
 from coterie.core.packages import FULL, LOOK_EVERY, RENEW_BEFORE, SLICE
 from coterie.core.records import Package
@@ -181,6 +182,18 @@ def test_a_stock_that_makes_no_sense_makes_no_packages(office: PostOffice, stock
     alice = office.device("Alice")
     alice.run(alice.engine.stock_told(stock, office.now))
     assert not alice.making
+
+
+def test_a_service_whose_stock_is_never_enough_gets_no_more(
+    office: PostOffice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packages_module, "MOST", 250)
+    alice = office.device("Alice")
+    alice.publish()
+    office.refusals["key_packages_publish"] = 200, {"available": 0, "last_resort": True, "refill_below": 25}
+    alice.run(alice.engine.stock_told({"available": 0, "refill_below": 25}, office.now))
+    office.pump()
+    assert len(packages(alice)) == 1 + 3 * FULL
 
 
 def test_an_imported_copy_publishes_nothing(office: PostOffice) -> None:

@@ -1,0 +1,192 @@
+"""Rows of a group: its state, what the user sees of it, what goes out and what came back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from coterie.core.records.base import Record, UserRow, group_key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group(Record):
+    """MLS and delivery state of one group; moves in the same transaction as its ratchets."""
+
+    TABLE = "groups"
+    group_id: str
+    mls_id: bytes
+    epoch: int
+    tree_hash: bytes
+    epoch_authenticator: bytes
+    updated_at: int
+    state: str = "active"
+    """active, left, removed, broken."""
+    why: str = ""
+    """A cause code (`views.CAUSES`) when it is not active, or does not send."""
+    cursor: int = 0
+    """The last seq that is saved."""
+    index: int = 0
+    """The next free index of a line at the cursor's seq."""
+    counter: int = 0
+    """PrivateMessages that this device framed in this epoch."""
+    next_order: int = 0
+    """The next place in the outbox."""
+    unread: int = 0
+    last_text: str = ""
+    last_at: int = 0
+    removals: list[str] = field(default_factory=list)
+    """Identities that the user wants removed."""
+    leavers: list[Any] = field(default_factory=list)
+    """[identity, leaf index, encryption key, due at (ms)] of members who asked to leave."""
+    dropped: list[Any] = field(default_factory=list)
+    """[epoch, SHA-256] of own commits that were given up."""
+    handover_by: int = 0
+    """When to ask for the live invites, if nobody handed them over; 0: they came."""
+    owner: str = ""
+    """The identity that made the group, as its data named it when this device came in."""
+    invites_since: int = 0
+    """Invites told in content of an earlier epoch are over: a commit ended them, or this device was not there."""
+    answer_at: int = 0
+    """When to hand over the invites to a newcomer that asked, if nobody else did; 0: nobody asked."""
+    adding: list[Any] = field(default_factory=list)
+    """[identity, signature key, key package] of known devices that the user wants added without a link."""
+
+    @property
+    def key(self) -> bytes:
+        return group_key(self.group_id)
+
+    @property
+    def over(self) -> bool:
+        """This device is not a member any more."""
+        return self.state in ("left", "removed")
+
+    @property
+    def stuck(self) -> bool:
+        """A member that can neither read on nor send: broken, or behind its own record."""
+        return self.state == "broken" or self.why == "state_behind"
+
+    @property
+    def can_send(self) -> bool:
+        return self.state == "active" and not self.why
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chat(UserRow):
+    """What the user sees of a group; `id` is the group's UUID."""
+
+    TABLE = "chats"
+    name: str
+    read_seq: int = 0
+
+    @property
+    def key(self) -> bytes:
+        return group_key(self.id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Line(UserRow):
+    """A line of a conversation, in the group's order. Its text never stands in a repr."""
+
+    TABLE = "messages"
+    group_id: str
+    seq: int
+    index: int
+    sender: str
+    """Identity (`user#device`), empty for a notice of the device's own."""
+    at: int
+    content: bytes = b""
+    """MIMI content; empty for a notice."""
+    notice: str = ""
+    """A cause code (`views.CAUSES`); empty for a text."""
+    about: list[str] = field(default_factory=list)
+    """Identities or words that the notice names."""
+
+    @property
+    def key(self) -> bytes:
+        return line_key(self.group_id, self.seq, self.index)
+
+    def __repr__(self) -> str:
+        return f"Line({self.group_id}, {self.seq}, {self.index})"
+
+
+def line_key(group_id: str, seq: int, index: int) -> bytes:
+    """Sorts as the lines do."""
+    return group_key(group_id) + seq.to_bytes(8, "big") + index.to_bytes(2, "big")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Outgoing(Record):
+    """Something that waits to be posted, with its exact bytes; a retry posts them again."""
+
+    TABLE = "outbox"
+    lane: bytes
+    order: int
+    kind: str
+    """message, commit, or call."""
+    function: str
+    message_id: str = ""
+    group_id: str = ""
+    epoch: int = 0
+    counter: int = 0
+    mls_bytes: bytes = b""
+    content: bytes = b""
+    """The sender's own plaintext (MIMI content) of a message."""
+    at: int = 0
+    fields: dict[str, Any] = field(default_factory=dict)
+    """The rest of the body: JSON values, and bytes, which are posted in hex."""
+    accepted_seq: int = 0
+    """A commit that the service took and that has not come back."""
+    note: dict[str, Any] = field(default_factory=dict)
+    """What this device wants to know when the answer comes; never posted."""
+
+    @property
+    def key(self) -> bytes:
+        return self.lane + self.order.to_bytes(8, "big")
+
+    def __repr__(self) -> str:
+        return f"Outgoing({self.function}, {self.order})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent(Record):
+    """An own message that the service took, until its echo has passed."""
+
+    TABLE = "sent"
+    message_id: str
+    group_id: str
+    seq: int
+    hash: bytes
+
+    @property
+    def key(self) -> bytes:
+        return UUID(self.message_id).bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile(UserRow):
+    """How a member calls themselves in a group; `hearsay` until they said it themselves."""
+
+    TABLE = "profiles"
+    group_id: str
+    identity: str
+    name: str
+    hearsay: bool = False
+
+    @property
+    def key(self) -> bytes:
+        return group_key(self.group_id) + self.identity.encode()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen(Record):
+    """Digest of (sender, content id) of a message, so that it is shown once."""
+
+    TABLE = "seen"
+    group_id: str
+    seq: int
+    digest: bytes
+
+    @property
+    def key(self) -> bytes:
+        return group_key(self.group_id) + self.digest
