@@ -302,12 +302,10 @@ async def test_adding_somebody_against_their_will_gives_no_right_to_their_packag
     assert len(given(await eve.claim(alice))) == 1
 
 
-async def test_all_devices_of_a_user_and_never_the_claimer_itself(
-    service: Service, database_url: str
-) -> None:
+async def test_all_devices_of_a_user_and_never_the_claimer_itself(service: Service) -> None:
     alice, bob = await friends(service)
-    phone = await bob.another(database_url)  # in no group at all
-    old = await bob.another(database_url)
+    phone = await bob.another()  # in no group at all
+    old = await bob.another()
     (await bob.call("device_revoke", device_id=old.device_id)).ok()
     for one in (bob, phone):
         await one.publish(1)

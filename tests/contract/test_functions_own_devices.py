@@ -33,10 +33,10 @@ async def listed(device: Device) -> dict[str, dict[str, Any]]:
 # ---- the list
 
 
-async def test_a_user_sees_their_own_devices_and_no_others(service: Service, database_url: str) -> None:
+async def test_a_user_sees_their_own_devices_and_no_others(service: Service) -> None:
     alice, bob = await Device.guest(service.url), await Device.guest(service.url)
     await alice.add(await alice.create_group(), bob)
-    phone = await alice.another(database_url)
+    phone = await alice.another()
     await phone.publish(3, last_resort=phone.key_package(last_resort=True))
     devices = await listed(alice)
     assert list(devices) == [alice.device_id, phone.device_id]
@@ -69,10 +69,10 @@ async def test_last_seen_moves_with_every_kind_of_call(service: Service, databas
     assert (await listed(alice))[alice.device_id]["last_seen"] == seen  # exact to a minute, and no more
 
 
-async def test_the_other_devices_hear_of_a_new_one_and_of_a_name(service: Service, database_url: str) -> None:
+async def test_the_other_devices_hear_of_a_new_one_and_of_a_name(service: Service) -> None:
     alice, bob = await Device.guest(service.url), await Device.guest(service.url)
     async with listening(service.url, alice) as socket, listening(service.url, bob) as his:
-        phone = await alice.another(database_url)
+        phone = await alice.another()
         assert await socket.until("device_changed") == {"v": 1, "type": "device_changed"}
         await socket.settle()
         before = len(socket.frames)
@@ -112,9 +112,9 @@ EVERY_CALL: dict[str, dict[str, Any]] = {
 }
 
 
-async def test_a_revoked_device_is_refused_everywhere(service: Service, database_url: str) -> None:
+async def test_a_revoked_device_is_refused_everywhere(service: Service) -> None:
     alice, bob = await Device.guest(service.url), await Device.guest(service.url)
-    phone = await alice.another(database_url)
+    phone = await alice.another()
     group = await phone.create_group()
     await phone.add(group, bob)
     revoked = (await alice.call("device_revoke", device_id=phone.device_id)).ok()
@@ -133,9 +133,9 @@ async def test_a_revoked_device_is_refused_everywhere(service: Service, database
     (await alice.call("groups_list")).ok()
 
 
-async def test_an_open_socket_ends_at_once_and_its_group_goes_on(service: Service, database_url: str) -> None:
+async def test_an_open_socket_ends_at_once_and_its_group_goes_on(service: Service) -> None:
     alice, bob = await Device.guest(service.url), await Device.guest(service.url)
-    phone = await alice.another(database_url)
+    phone = await alice.another()
     group = await bob.create_group()
     await bob.add(group, alice, phone)
     async with listening(service.url, phone) as stolen, listening(service.url, alice) as own:
@@ -149,12 +149,10 @@ async def test_an_open_socket_ends_at_once_and_its_group_goes_on(service: Servic
         await own.until_seq(group.group_id, sent)
 
 
-async def test_a_revoked_device_does_not_come_back_under_another_key(
-    service: Service, database_url: str
-) -> None:
+async def test_a_revoked_device_does_not_come_back_under_another_key(service: Service) -> None:
     """It still has its tokens: neither they nor their successors are of any use."""
     alice = await Device.guest(service.url)
-    phone = await alice.another(database_url)
+    phone = await alice.another()
     (await alice.call("device_revoke", device_id=phone.device_id)).ok()
     (await phone.register()).refused(403, "device_revoked")
     phone.key = Ed25519PrivateKey.generate()
@@ -169,11 +167,11 @@ async def test_a_revoked_device_does_not_come_back_under_another_key(
     (await alice.call("groups_list")).ok()  # the other session is as it was
 
 
-async def test_its_key_packages_are_gone_and_its_joins_end(service: Service, database_url: str) -> None:
+async def test_its_key_packages_are_gone_and_its_joins_end(service: Service) -> None:
     alice, bob = await Device.guest(service.url), await Device.guest(service.url)
     group = await bob.create_group()
     await bob.add(group, alice)
-    phone = await alice.another(database_url)
+    phone = await alice.another()
     await phone.publish(5, last_resort=phone.key_package(last_resort=True))
     other = await bob.create_group()
     join = await phone.ask(await bob.invite(other))
@@ -230,9 +228,7 @@ async def test_a_device_may_revoke_itself(service: Service) -> None:
 # ---- a lost session
 
 
-async def test_a_device_that_lost_its_session_and_kept_its_key_is_the_same_device(
-    service: Service, database_url: str
-) -> None:
+async def test_a_device_that_lost_its_session_and_kept_its_key_is_the_same_device(service: Service) -> None:
     alice, bob = await Device.guest(service.url), await Device.guest(service.url)
     group = await alice.create_group()
     await alice.add(group, bob)
@@ -241,12 +237,13 @@ async def test_a_device_that_lost_its_session_and_kept_its_key_is_the_same_devic
     async with listening(service.url, bob) as socket:
         await socket.until_seq(group.group_id, 2)
         header = {"authorization": f"Bearer {bob.token}"}
+        await bob.add_passkey()
         assert (await bob.http.post("/auth/v1/logout?scope=local", headers=header)).status_code == 204
         assert (await socket.ended())["code"] == "no_session"
     (await bob.call("groups_list")).refused(401, "no_session")
     (await alice.send(group)).ok()  # while he is away
 
-    returned = await bob.another(database_url, key=bob.key)
+    returned = await bob.another(key=bob.key)
     assert returned.device_id == bob.device_id
     assert list(await listed(returned)) == [bob.device_id]  # no second row
     [mine] = (await returned.call("groups_list")).ok()["groups"]

@@ -4,7 +4,7 @@ import json
 import secrets
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from coterie_wire import CommitData, device_proof_message
 from tests.support import mls
-from tests.support.server import execute
+from tests.support.authenticator import Passkey
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +88,7 @@ class Device:
         self.http = Http(url)
         self.key = Ed25519PrivateKey.generate()
         self.session: dict[str, Any] = {}
+        self.passkey: Passkey | None = None
         self.device_id = ""
         self.counters: dict[tuple[str, int], int] = {}
 
@@ -99,19 +100,33 @@ class Device:
         device.device_id = (await device.register()).ok()["device_id"]
         return device
 
-    async def another(self, database_url: str, *, key: Ed25519PrivateKey | None = None) -> "Device":
-        """The same user in another session, by default with another device.
-
-        Guests cannot sign in twice, so the database is told who this is.
-        """
+    async def another(self, *, key: Ed25519PrivateKey | None = None) -> "Device":
+        """The same user in another session, signed in with a passkey; by default with another device."""
+        passkey = await self.add_passkey()
         other = Device(self.http.url)
         other.key = key or other.key
-        await other.sign_in()
-        session = f"update coterie.auth_sessions set user_id = '{self.user_id}'"
-        execute(database_url, f"{session} where session_id = '{other.session_id}'")
-        await other.refresh()
+        other.session = await self._ceremony("authentication", passkey.get)
         other.device_id = (await other.register(name="Phone")).ok()["device_id"]
         return other
+
+    async def add_passkey(self) -> Passkey:
+        """The user's one; registered when it is needed first."""
+        if self.passkey is None:
+            self.passkey = Passkey(self.http.url)
+            await self._ceremony("registration", self.passkey.create, authorization=f"Bearer {self.token}")
+        return self.passkey
+
+    async def _ceremony(
+        self, name: str, answer: Callable[[dict[str, Any]], dict[str, Any]], **headers: str
+    ) -> dict[str, Any]:
+        """Options and verification of `/auth/v1/passkeys`; the body of the success."""
+        path = f"/auth/v1/passkeys/{name}"
+        begun = (await self.http.post(f"{path}/options", json={}, headers=headers)).json()
+        body = {"challenge_id": begun["challenge_id"], "credential": answer(begun["options"])}
+        done = await self.http.post(f"{path}/verify", json=body, headers=headers)
+        assert done.status_code == 200, done.text
+        verified: dict[str, Any] = done.json()
+        return verified
 
     async def refresh(self) -> None:
         """The session's next tokens."""
