@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from edge_functions.environment import Network
@@ -97,12 +96,15 @@ class _Answer:
         """Pass it on."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            headers = MutableHeaders(scope=message)
-            headers["x-request-id"] = self.request
+            headers = message.get("headers", ())
             if self.status >= 400:
-                self.code = headers.get("x-sb-error-code", "")
+                self.code = next(
+                    (value for name, value in headers if name == b"x-sb-error-code"), b""
+                ).decode()
+            added = [(b"x-request-id", self.request.encode())]
             if self._closing:
-                headers["connection"] = "close"  # the next request finds a service that goes on
+                added.append((b"connection", b"close"))  # the next request finds a service that goes on
+            message["headers"] = [*headers, *added]
         elif message["type"] == "websocket.accept":
             self.status = 101
         elif message["type"] == "websocket.close" and self.status != 101:

@@ -38,7 +38,8 @@ def serve(settings: Settings) -> int:
     """
     listening = _listen(settings.host, settings.port)
     port = listening.getsockname()[1]
-    settings = replace(settings, port=port, public_url=settings.public_url or f"http://localhost:{port}")
+    scheme = "https" if settings.tls_certificate else "http"
+    settings = replace(settings, port=port, public_url=settings.public_url or f"{scheme}://localhost:{port}")
     signal.signal(signal.SIGTERM, _stop)  # before and after uvicorn's own
     try:
         with started_database(settings) as url, contextlib.ExitStack() as stack:
@@ -72,9 +73,15 @@ def _serve(settings: Settings, listening: socket.socket) -> int:
         log_config=None,  # log.py
         access_log=False,  # addresses of pages hold invite ids
         server_header=False,
+        ssl_certfile=settings.tls_certificate,
+        ssl_keyfile=settings.tls_key,
         proxy_headers=False,  # the app does that, for the proxies in its settings
         timeout_graceful_shutdown=settings.shutdown_seconds,
     )
+    try:
+        config.load()
+    except OSError as error:  # ssl.SSLError is one
+        raise SettingsError(f"COTERIE_TLS_CERTIFICATE or COTERIE_TLS_KEY cannot be used ({error}).") from None
     server = _Server(config, app, settings)
     server.run(sockets=[listening])
     return 0 if server.started else 1

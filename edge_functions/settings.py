@@ -53,6 +53,18 @@ class Settings:
     public_url: str | None = setting(
         "PUBLIC_URL", None, "the origin that browsers use, for example https://chat.example", parse=origin
     )
+    tls_certificate: Path | None = setting(
+        "COTERIE_TLS_CERTIFICATE",
+        None,
+        "PEM file of an own certificate (with its chain), to serve https without a proxy",
+        parse=path,
+    )
+    tls_key: Path | None = setting(
+        "COTERIE_TLS_KEY",
+        None,
+        "PEM file of its private key; without it the key is looked for in the same file",
+        parse=path,
+    )
     database_url: str | None = setting(
         "DATABASE_URL",
         None,

@@ -6,16 +6,23 @@ import os
 import pwd
 import shutil
 import signal
+import ssl
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import asyncpg
 import httpx
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from edge_functions.postgres import EmbeddedPostgres
 from tests.support.server import ROOT, Service, free_port, start_service
@@ -106,9 +113,13 @@ async def _connect(url: str) -> None:
 
 
 @contextlib.contextmanager
-def nginx(folder: Path, *services: Service) -> Iterator[str]:
-    """The proxy in front of services, as deploy/nginx has it but for ports and places; its address."""
-    port = free_port()
+def nginx(folder: Path, *services: Service, port: int = 0, certificate: Path | None = None) -> Iterator[str]:
+    """The proxy in front of two services, as deploy/nginx has it but for ports and places; its address.
+
+    `certificate`: a PEM file with its key, for TLS.
+    """
+    port = port or free_port()
+    tls = "" if certificate is None else f"ssl_certificate {certificate}; ssl_certificate_key {certificate};"
     upstream = (ROOT / "deploy/nginx/upstream.conf").read_text()
     for documented, service in zip(("127.0.0.1:8080", "127.0.0.1:8081"), services, strict=True):
         assert documented in upstream
@@ -129,7 +140,8 @@ def nginx(folder: Path, *services: Service) -> Iterator[str]:
             scgi_temp_path {folder}/scgi;
             include {folder}/upstream.conf;
             server {{
-                listen 127.0.0.1:{port} backlog=4096;
+                listen 127.0.0.1:{port}{" ssl http2" if certificate else ""} backlog=4096;
+                {tls}
                 include {ROOT}/deploy/nginx/proxy.conf;
             }}
         }}
@@ -138,13 +150,70 @@ def nginx(folder: Path, *services: Service) -> Iterator[str]:
     process = subprocess.Popen(
         [program, "-p", folder, "-e", folder / "nginx.log", "-c", folder / "nginx.conf"]
     )
-    url = f"http://localhost:{port}"
+    url = f"{'http' if certificate is None else 'https'}://localhost:{port}"
+    trusted = ssl.create_default_context(cafile=certificate)
     try:
-        _wait(lambda: httpx.get(f"{url}/health", timeout=5), process)
+        _wait(lambda: httpx.get(f"{url}/health", timeout=5, verify=trusted), process)
         yield url
     finally:
         process.terminate()
         process.wait(30)
+
+
+@contextlib.contextmanager
+def caddy(folder: Path, *services: Service, port: int) -> Iterator[tuple[str, Path]]:
+    """The proxy in front of services, with the configuration in deploy/caddy and a certificate of its own authority.
+
+    Its address, and the authority's certificate.
+    """
+    url = f"https://localhost:{port}"
+    (folder / "Caddyfile").write_text(f"""
+        {{
+            admin off
+            skip_install_trust
+            auto_https disable_redirects
+            storage file_system {folder}/storage
+        }}
+        import {ROOT}/deploy/caddy/Caddyfile
+    """)
+    upstreams = " ".join(f"127.0.0.1:{service.port}" for service in services)
+    with (folder / "caddy.log").open("wb") as log:
+        process = subprocess.Popen(
+            [shutil.which("caddy") or "caddy", "run", "--config", folder / "Caddyfile"],
+            env={**os.environ, "SITE": url, "UPSTREAMS": upstreams, "HOME": str(folder)},
+            stdout=log, stderr=log,
+        )  # fmt: skip
+    authority = folder / "storage/pki/authorities/local/root.crt"
+    try:
+        _wait(lambda: ssl.create_default_context(cafile=authority), process)
+        trusted = ssl.create_default_context(cafile=authority)
+        _wait(lambda: httpx.get(f"{url}/health", timeout=5, verify=trusted).raise_for_status(), process)
+        yield url, authority
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def self_signed(folder: Path) -> Path:
+    """A PEM file with a certificate for localhost and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, SHA256())
+    )
+    file = folder / "localhost.pem"
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    file.write_bytes(certificate.public_bytes(Encoding.PEM) + pem)
+    return file
 
 
 def _wait(attempt: Any, process: "subprocess.Popen[bytes]") -> None:
