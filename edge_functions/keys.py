@@ -214,19 +214,19 @@ class SupabaseKeys:
         try:
             async with httpx.AsyncClient(timeout=5) as client:
                 answer = (await client.get(self._url)).raise_for_status().json()
-        except (httpx.HTTPError, ValueError):
+            keys = dict(_usable(answer["keys"]))
+        except (httpx.HTTPError, LookupError, TypeError, ValueError):
             self._away = True
         else:
-            self._keys, self._away = dict(_usable(answer)), False
+            self._keys, self._away = keys, False
             self._fetched = time.monotonic()
         finally:
             self._fetching = None
 
 
-def _usable(jwks: Any) -> Iterator[tuple[str, VerifyingKey]]:
+def _usable(published: Any) -> Iterator[tuple[str, VerifyingKey]]:
     """ES256 and RS256 keys only: a symmetric key in a public document would let everybody sign."""
-    found = jwks.get("keys") if isinstance(jwks, dict) else None
-    for raw in found if isinstance(found, list) else []:
+    for raw in published:
         match raw:
             case {"kty": "EC", "crv": "P-256", "kid": str(kid)}:
                 algorithm = "ES256"

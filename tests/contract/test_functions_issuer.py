@@ -157,6 +157,26 @@ async def test_keys_roll_over_at_the_issuer(make_service: Callable[..., Service]
         issuer.keys[:] = kept
 
 
+async def test_an_answer_without_keys_takes_none_away(
+    make_service: Callable[..., Service], issuer: Issuer
+) -> None:
+    service = make_service(
+        SUPABASE_URL=issuer.url,
+        COTERIE_JWKS_COOLDOWN_SECONDS="0",
+        COTERIE_JWKS_CACHE_SECONDS="0",
+        COTERIE_TOKEN_CACHE_SECONDS="0",
+    )
+    (await holder(service, issuer.token()).call("groups_list")).refused(403, "device_not_registered")
+    kept: Any = issuer.keys
+    try:
+        for odd in (None, 1, True):
+            issuer.keys = odd  # type: ignore[assignment]
+            (await holder(service, issuer.token()).call("groups_list")).refused(403, "device_not_registered")
+            (await holder(service, issuer.token("new")).call("groups_list")).refused(503, "unavailable")
+    finally:
+        issuer.keys = kept
+
+
 async def test_a_broken_key_takes_no_other_along(
     make_service: Callable[..., Service], issuer: Issuer
 ) -> None:
