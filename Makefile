@@ -4,7 +4,7 @@ SETUP = $(PYTHON) tools/setup.py
 SUITES = .venv/bin/python tools/suites.py
 .DEFAULT_GOAL := help
 TESTS = test-unit test-contract test-vectors test-db test-conformance test-supabase test-pyodide test-web test-e2e
-.PHONY: help run chat test lint conformance chaos wheels bench pictures lock setup clean $(TESTS)
+.PHONY: help run chat test lint authz conformance chaos wheels bench pictures lock setup clean $(TESTS)
 
 help: ## list the targets
 	@sed -n 's/^\([a-z%-]*\):.*## /\1\t/p' Makefile | awk -F '\t' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -38,6 +38,10 @@ wheels: ## build the wheels for this machine and for Pyodide, into dist/
 conformance: ## every promise of the service at full size, on three kinds of deployment (ROUNDS, COMMITTERS)
 	@$(SETUP) conformance
 	@PYTHONPATH=.:conformance .venv/bin/python tests/conformance/run.py
+
+authz: ## everybody asks everything by every method, forged tokens everywhere, schemathesis at length (SEED)
+	@$(SETUP) test
+	@.venv/bin/python tools/authz.py
 
 chaos: ## kill the service and Postgres and cut connections under load, and miss nothing (SECONDS, SEED)
 	@$(SETUP) conformance

@@ -38,6 +38,13 @@ def _registration(_world: World, _things: Things, caller: Device) -> dict[str, A
     return {"signature_key": caller.public_key.hex(), "name": "Laptop", "proof": caller.proof()}
 
 
+def _another_registration(world: World, things: Things, caller: Device) -> dict[str, Any]:
+    """In the same session, by a key that nobody knows yet."""
+    other = Device(caller.http.url)
+    other.session = caller.session
+    return _registration(world, things, other)
+
+
 def _completion(world: World, things: Things, caller: Device) -> dict[str, Any]:
     joiner = world.people["joiner"].device_id
     body = caller.commit_body(things.group, add=[joiner], invites=[things.invite], counter=9)
@@ -48,6 +55,7 @@ BODIES: dict[str, Body] = {
     "commit_pause": _of_group,
     "deliver": _nothing,
     "device_register": _registration,
+    "device_register of another key": _another_registration,
     "device_revoke": lambda _world, things, _caller: {"device_id": things.device_id},
     "devices_list": _nothing,
     "get_messages": lambda _world, things, _caller: {"group_id": things.group.group_id, "after": 0},

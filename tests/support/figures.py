@@ -3,6 +3,7 @@
 import json
 import os
 import random
+from collections.abc import Iterable
 from pathlib import Path
 
 WHOLE = os.environ.get("WHOLE") == "1"
@@ -11,11 +12,10 @@ SEED = int(os.environ.get("SEED") or random.SystemRandom().randrange(10**6))
 _CHOICE = random.Random(SEED)  # noqa: S311 - which cases run is no secret
 
 
-def share(cases: dict[str, str], size: int) -> dict[str, str]:
-    """All cases, or `size` of them."""
-    if WHOLE:
-        return cases
-    return {name: cases[name] for name in _CHOICE.sample(sorted(cases), size)}
+def share(cases: Iterable[str], size: int) -> list[str]:
+    """All cases, or `size` of them (all, if there are fewer)."""
+    every = sorted(cases)
+    return every if WHOLE else _CHOICE.sample(every, min(size, len(every)))
 
 
 def report(**figures: int) -> None:
