@@ -1,6 +1,7 @@
 // What a person can do on the page: calls over the bridge, and what they change in the state.
 import { groupsInOrder } from "./state.js";
 import { readLink } from "./link.js";
+import { canPasskeys, makePasskey, usePasskey } from "./passkeys.js";
 
 const REFRESHED = 200; // lines that are read again at most when a name changes
 const QUIET = new Set(["moved"]); // the call was dropped on purpose
@@ -80,6 +81,7 @@ export function createActions(session, get, dispatch) {
     groupsInOrder: () => groupsInOrder(get()),
     show: (dialog) => dispatch({ type: "dialog", dialog }),
     problemSeen: (id) => dispatch({ type: "problem_seen", id }),
+    canPasskeys,
     linkDone: () => dispatch({ type: "link_done" }),
     reload: () => location.reload(),
     takeOver: session.takeOver,
@@ -129,6 +131,21 @@ export function createActions(session, get, dispatch) {
       await call("dismiss_join", { join_id });
       dispatch({ type: "join_gone", join_id });
     },
+    people: () => call("people"),
+    async addPerson(group_id, user_id, accept) {
+      dispatch({ type: "adding", group_id, user_id });
+      await call("add_person", { group_id, user_id, accept }); // what became of it comes as an event
+    },
+    async acceptInvitation(group_id) {
+      const { group } = await call("accept_invitation", { group_id });
+      if (!group) return; // it does not hold: the invitation says why
+      keepStorage();
+      enter(group_id);
+    },
+    async declineInvitation(group_id) {
+      await call("decline_invitation", { group_id });
+      go({ view: "home" });
+    },
     async removeMember(group_id, identity) {
       await call("remove_member", { group_id, identity });
       hide();
@@ -140,6 +157,26 @@ export function createActions(session, get, dispatch) {
     async forget(group_id) {
       await call("forget_group", { group_id });
       dispatch({ type: "group_gone", group_id });
+    },
+    devices: () => call("devices"),
+    async revokeDevice(device_id) {
+      await call("revoke_device", { device_id });
+      dispatch({ type: "dialog", dialog: "settings" });
+    },
+    renameDevice: (name) => call("rename_device", { name }),
+    listPasskeys: () => call("list_passkeys"),
+    async addPasskey() {
+      const { challenge_id, options } = await call("passkey_options");
+      await call("passkey_verify", { challenge_id, credential: await makePasskey(options) });
+      keepStorage();
+    },
+    renamePasskey: (passkey_id, name) => call("rename_passkey", { passkey_id, name }),
+    removePasskey: (passkey_id) => call("remove_passkey", { passkey_id }),
+    async signIn() {
+      const { challenge_id, options } = await call("sign_in_options");
+      const credential = await usePasskey(options);
+      dispatch({ type: "snapshot", snapshot: await call("sign_in_verify", { challenge_id, credential }) });
+      keepStorage();
     },
     async exportState() {
       saveFile(await call("export_state"), "coterie-copy.bin");

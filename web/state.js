@@ -11,10 +11,13 @@ export function initial({ known = false, link = null, problem = null, group_id =
     reason: null, // why it failed, in a sentence
     known,
     lost: false, // the browser has thrown away what it held
-    me: null, // {user_id, device_id, name, read_only}
+    me: null, // {user_id, device_id, name, read_only, session}
     connection: null,
     groups: {},
     joins: {},
+    invitations: {}, // group_id -> Invitation
+    additions: {}, // group_id -> user_id -> Addition: what became of adding somebody
+    devices_changed: 0, // how often the list of devices became another
     talks: {}, // group_id -> {members, lines, more, first_unread}
     invites: {}, // group_id -> [Invite], once asked for
     route,
@@ -79,6 +82,10 @@ function withoutGroup(state, group_id) {
   };
 }
 
+function withAddition(state, group_id, user_id, addition) {
+  return { ...state, additions: { ...state.additions, [group_id]: { ...state.additions[group_id], [user_id]: addition } } };
+}
+
 /** The place to be once it is known what there is. */
 function routeAfter(state, groups) {
   const { route } = state;
@@ -89,7 +96,7 @@ const ON = {
   phase: (state, { phase, reason = null }) => ({ ...state, phase, reason }),
 
   snapshot(state, { snapshot }) {
-    const { groups, joins, connection, ...me } = snapshot;
+    const { groups, joins, invitations, connection, ...me } = snapshot;
     const byGroup = byId(groups, "group_id");
     return {
       ...state,
@@ -99,6 +106,7 @@ const ON = {
       connection,
       groups: byGroup,
       joins: byId(joins, "join_id"),
+      invitations: byId(invitations, "group_id"),
       talks: {},
       invites: {},
       route: routeAfter(state, byGroup),
@@ -106,6 +114,7 @@ const ON = {
   },
 
   connection: (state, { state: connection }) => ({ ...state, connection }),
+  session: (state, { session }) => ({ ...state, me: { ...state.me, session } }),
   named: (state, { name }) => ({ ...state, known: true, me: { ...state.me, name } }),
   lost: (state) => ({ ...state, lost: true, known: false }),
 
@@ -147,6 +156,13 @@ const ON = {
     return { ...state, joins: without(state.joins, join_id), ...(here && { route: { view: "home" } }) };
   },
 
+  invitation: (state, { invitation }) => ({ ...state, invitations: { ...state.invitations, [invitation.group_id]: invitation } }),
+  /** Where one goes from there is decided by who accepted or declined it. */
+  invitation_gone: (state, { group_id }) => ({ ...state, invitations: without(state.invitations, group_id) }),
+  adding: (state, { group_id, user_id }) => withAddition(state, group_id, user_id, null),
+  addition: (state, { addition }) => withAddition(state, addition.group_id, addition.user_id, addition),
+  devices_changed: (state) => ({ ...state, devices_changed: state.devices_changed + 1 }),
+
   link: (state, { link = null, problem = null }) => ({ ...state, link: { link, problem, preview: null }, route: { view: "join" } }),
   previewed: (state, { preview }) => (state.link ? { ...state, link: { ...state.link, preview, problem: null } } : state),
   link_problem: (state, { problem }) => (state.link ? { ...state, link: { ...state.link, problem } } : state),
@@ -156,10 +172,12 @@ const ON = {
   draft: (state, { group_id, text }) => ({ ...state, drafts: { ...state.drafts, [group_id]: text } }),
 
   go: (state, { route }) => ({ ...state, route, dialog: null }),
-  dialog: (state, { dialog }) => ({ ...state, dialog }),
+  /** Outcomes of adding somebody are shown in the dialog in which it was asked for, and nowhere later. */
+  dialog: (state, { dialog }) => ({ ...state, dialog, additions: {} }),
 
   problem(state, { code, sentence }) {
-    if (state.problems.some((problem) => problem.sentence === sentence)) return state;
+    const said = state.me?.session?.why === sentence; // it stands on the page for as long as it holds
+    if (said || state.problems.some((problem) => problem.sentence === sentence)) return state;
     const problem = { id: state.problem_count, code, sentence };
     const problems = [...state.problems, problem].slice(-PROBLEMS_SHOWN);
     return { ...state, problems, problem_count: state.problem_count + 1 };

@@ -7,7 +7,8 @@ const PENDING = `80000000000000010000`;
 const line = (at, more = {}) => ({ key: key(at), kind: "text", at, sender: "u#d", text: `line ${at}`, mine: false, state: null, ...more });
 const group = (id, more = {}) => ({ group_id: id, name: id, unread: 0, updated_at: 0, ...more });
 const join = (id, state, more = {}) => ({ join_id: id, group_name: "G", state, why: "", ...more });
-const snapshot = (more = {}) => ({ user_id: "u", device_id: "d", name: "Ada", read_only: false, groups: [], joins: [], connection: "online", ...more });
+const SESSION = { state: "active", guest: true, why: "" };
+const snapshot = (more = {}) => ({ user_id: "u", device_id: "d", name: "Ada", session: SESSION, read_only: false, groups: [], joins: [], invitations: [], connection: "online", ...more });
 const after = (state, ...events) => events.reduce(reduce, state);
 const keys = (state, id = "g") => state.talks[id].lines.map((one) => one.key);
 
@@ -167,4 +168,35 @@ test("problems are shown once, the last few, until they are put away", () => {
 test("groups stand by when something last happened", () => {
   const state = started({ groups: [group("a", { updated_at: 1 }), group("b", { updated_at: 3 }), group("c", { updated_at: 2 })] });
   assert.deepEqual(groupsInOrder(state).map((one) => one.group_id), ["b", "c", "a"]);
+});
+
+describe("invitations", () => {
+  const invitation = { group_id: "n", group_name: null, sender: { name: "Bob" }, state: "waiting", why: "" };
+  const invited = after(started({ invitations: [invitation] }), { type: "go", route: { view: "invitation", group_id: "n" } });
+
+  test("one that is gone leaves the place as it is: whoever accepted or declined it goes on from there", () => {
+    const gone = after(invited, { type: "invitation_gone", group_id: "n" });
+    assert.deepEqual([gone.invitations, gone.route], [{}, invited.route]);
+  });
+  test("one that fails stays, with its cause", () => {
+    const failed = { ...invitation, state: "failed", why: "It does not hold." };
+    assert.deepEqual(after(invited, { type: "invitation", invitation: failed }).invitations, { n: failed });
+  });
+});
+
+describe("adding somebody", () => {
+  const addition = { group_id: "g", user_id: "b", added: ["b#d"], members: [], new_keys: [], refused: [], missing: 0, why: "" };
+  const added = after(started(), { type: "addition", addition });
+
+  test("what became of it is kept by group and user", () => assert.equal(added.additions.g.b, addition));
+  test("it goes when it is asked for again, and with the dialog", () => {
+    assert.equal(after(added, { type: "adding", group_id: "g", user_id: "b" }).additions.g.b, null);
+    assert.deepEqual(after(added, { type: "dialog", dialog: null }).additions, {});
+  });
+});
+
+test("why a session ended stands on the page, so it is no passing problem too", () => {
+  const session = { state: "ended", guest: true, why: "It has ended." };
+  const state = after(started(), { type: "session", session }, { type: "problem", code: "session_ended", sentence: "It has ended." });
+  assert.deepEqual([state.me.session, state.problems], [session, []]);
 });

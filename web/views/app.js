@@ -4,13 +4,16 @@ import { Problems } from "../components/problems.js";
 import { Conversation } from "./conversation.js";
 import { Dialogs } from "./dialogs.js";
 import { Groups } from "./groups.js";
+import { Invitation } from "./invitation.js";
 import { Join } from "./join.js";
 import { Screen } from "./screen.js";
 import { Waiting } from "./waiting.js";
 import { Welcome } from "./welcome.js";
 
-const isNew = ({ phase, known, me, groups, joins }) =>
-  phase === "opening" ? !known : !me?.name && !Object.keys(groups).length && !Object.keys(joins).length;
+const none = (records) => !Object.keys(records).length;
+
+const isNew = ({ phase, known, me, groups, joins, invitations }) =>
+  phase === "opening" ? !known : !me?.name && none(groups) && none(joins) && none(invitations);
 
 function Main({ state, act }) {
   const { route } = state;
@@ -20,6 +23,8 @@ function Main({ state, act }) {
   }
   const join = state.joins[route.join_id];
   if (route.view === "waiting" && join) return html`<${Waiting} key=${join.join_id} ...${{ join, act }} />`;
+  const invitation = state.invitations[route.group_id];
+  if (route.view === "invitation" && invitation) return html`<${Invitation} key=${route.group_id} ...${{ invitation, act }} />`;
   return html`
     <main class="empty">
       <p>${state.phase === "opening" ? "Opening your groups…" : "Choose a group, or make a new one."}</p>
@@ -27,12 +32,15 @@ function Main({ state, act }) {
   `;
 }
 
+/** Which of the two columns a narrow screen shows: the list, once an invitation is gone that was open. */
+const placeOf = ({ route, invitations }) => (route.view === "invitation" && !invitations[route.group_id] ? "home" : route.view);
+
 function Page({ state, act }) {
   if (state.phase !== "opening" && state.phase !== "ready") return html`<${Screen} ...${{ state, act }} />`;
   if (state.route.view === "join" && state.link) return html`<${Join} ...${{ state, act }} />`;
   if (isNew(state)) return html`<${Welcome} ...${{ state, act }} />`;
   return html`
-    <div class="columns" data-route=${state.route.view}>
+    <div class="columns" data-route=${placeOf(state)}>
       <${Groups} ...${{ state, act }} />
       <${Main} ...${{ state, act }} />
     </div>

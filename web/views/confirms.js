@@ -38,9 +38,19 @@ export const Forget = ({ act, group }) => html`
   <//>
 `;
 
-export const SignOut = ({ act }) => html`
+export const RevokeDevice = ({ act, about: { device } }) => html`
+  <${Confirm} act=${act} title=${`Remove the device “${device.name}”?`} button="Remove" work=${() => act.revokeDevice(device.device_id)}>
+    <p>It is signed out at once and gets nothing that is written from now on. What it holds already stays on it.</p>
+    <p>It can't be taken back: to use that device again, sign in on it anew.</p>
+  <//>
+`;
+
+export const SignOut = ({ state, act }) => html`
   <${Confirm} act=${act} title="Sign out and delete everything here?" button="Sign out and delete" work=${act.signOut}>
-    <p>This deletes your groups, their history and your keys from this browser. Nobody can bring them back: without an account, who comes here next is a new person, also to the groups that you are in now.</p>
+    <p>This deletes your groups, their history and your keys from this browser. Nobody can bring them back.</p>
+    ${state.me.session.guest
+      ? html`<p>You are a guest: who comes here next is a new person, also to the groups that you are in now.</p>`
+      : html`<p>Your passkey signs you in again as the same person, but on a new device, which your groups have to add anew.</p>`}
     <p>If you only want to stop for now, just close the page.</p>
   <//>
 `;

@@ -5,6 +5,7 @@ import { Icon } from "../components/icon.js";
 import { counted } from "../components/time.js";
 import { Composer } from "./composer.js";
 import { Lines } from "./lines.js";
+import { SignedOut } from "./signed_out.js";
 
 const Head = ({ group, act }) => html`
   <header class="talk-head">
@@ -39,10 +40,12 @@ function Closed({ group, act }) {
 export function Conversation({ state, act, group }) {
   const talk = group && state.talks[group.group_id];
   if (!group) return html`<${Opening} />`;
-  const offline = state.connection === "offline" && group.can_send;
+  const ended = state.me.session.state === "ended";
+  const offline = !ended && state.connection === "offline" && group.can_send;
   return html`
     <main class="talk">
       <${Head} group=${group} act=${act} />
+      <${SignedOut} ...${{ state, act }} />
       ${offline && html`<p class="offline" role="status">Not connected. What you write is kept here and goes out by itself.</p>`}
       ${talk ? html`<${Lines} ...${{ talk, group, act, offline }} />` : html`<div class="talk-wait" aria-busy="true"></div>`}
       ${group.can_send ? html`<${Composer} group=${group} act=${act} draft=${state.drafts[group.group_id] ?? ""} />` : html`<${Closed} group=${group} act=${act} />`}

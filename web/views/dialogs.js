@@ -1,6 +1,7 @@
 // Which dialog is open. `dialog` in the state is a name, or {kind, …} where it is about something.
 import { html } from "../components/html.js";
-import { Forget, Leave, Remove, SignOut } from "./confirms.js";
+import { Add } from "./add.js";
+import { Forget, Leave, Remove, RevokeDevice, SignOut } from "./confirms.js";
 import { Invite } from "./invite.js";
 import { Members } from "./members.js";
 import { NewGroup, OpenLink } from "./new_group.js";
@@ -12,10 +13,12 @@ const DIALOGS = {
   settings: Settings,
   members: Members,
   invite: Invite,
+  add: Add,
   remove: Remove,
   leave: Leave,
   forget: Forget,
   sign_out: SignOut,
+  revoke_device: RevokeDevice,
 };
 
 export function Dialogs({ state, act }) {

@@ -38,7 +38,8 @@ export function Members({ state, act, group }) {
           ${!group.can_forget
             ? html`<button type="button" class="plain danger" disabled=${!group.can_send} onClick=${() => act.show({ kind: "leave", group })}>Leave the group…</button>`
             : html`<button type="button" class="plain danger" onClick=${() => act.show({ kind: "forget", group })}>Delete from this device…</button>`}
-          ${group.can_send && html`<button type="button" class="primary" onClick=${() => act.show("invite")}><${Icon} name="link" />Invite people</button>`}
+          ${group.can_send && html`<button type="button" class="plain" onClick=${() => act.show("add")}><${Icon} name="plus" />Add someone</button>
+            <button type="button" class="primary" onClick=${() => act.show("invite")}><${Icon} name="link" />Invite people</button>`}
         </div>
       </div>
     <//>

@@ -3,6 +3,8 @@ import { Field, NAME_MAX } from "../components/field.js";
 import { FileButton } from "../components/file.js";
 import { html, useState } from "../components/html.js";
 import { useTask } from "../components/task.js";
+import { Devices } from "./devices.js";
+import { Passkeys } from "./passkeys.js";
 
 function Name({ state, act }) {
   const [name, setName] = useState(state.me.name ?? "");
@@ -42,6 +44,7 @@ export const Settings = ({ state, act }) => html`
     <div class="dialog-body">
       ${state.me.read_only && html`<p class="notice-box">This is a copy of another device's state. It can read, but it never sends.</p>`}
       ${!state.me.read_only && html`<${Name} ...${{ state, act }} />`}
+      ${state.me.session.state === "active" && html`<${Passkeys} ...${{ state, act }} /><${Devices} ...${{ state, act }} />`}
       <${Copies} act=${act} empty=${!state.me.device_id} />
       <div class="dialog-foot"><button type="button" class="plain danger" onClick=${() => act.show("sign_out")}>Sign out…</button></div>
     </div>

@@ -12,7 +12,7 @@ const TITLES = {
 
 const WORDS = { cancelled: "Open the link again if you change your mind." };
 
-const Back = ({ act }) => html`
+export const Back = ({ act }) => html`
   <header class="talk-head"><button type="button" class="round back" aria-label="Back to the groups" onClick=${() => act.go({ view: "home" })}><${Icon} name="back" /></button></header>
 `;
 

@@ -5,10 +5,23 @@ import { FileButton } from "../components/file.js";
 import { html, useState } from "../components/html.js";
 import { useTask } from "../components/task.js";
 
+/** For one who was here before; a new device has none of what was said. */
+function SignIn({ act }) {
+  const [signIn, busy, problem] = useTask(act.signIn);
+  return html`
+    <button type="button" class="plain wide" disabled=${busy} onClick=${signIn}>${busy ? "Your browser asks you…" : "Sign in with a passkey"}</button>
+    ${problem && html`<p class="wrong" role="alert">${problem}</p>`}
+  `;
+}
+
+/** Signed in as somebody who can come back, not as a guest. */
+const isUser = (session) => session?.state === "active" && !session.guest;
+
 export function Welcome({ state, act }) {
   const [name, setName] = useState("");
   const [submit, busy, problem] = useTask(() => act.setName(name));
   const [restore, , trouble] = useTask(act.importState);
+  const signedIn = isUser(state.me?.session);
   const onSubmit = (event) => {
     event.preventDefault();
     if (name.trim()) submit();
@@ -19,6 +32,7 @@ export function Welcome({ state, act }) {
       <form class="card" onSubmit=${onSubmit}>
         ${state.lost &&
         html`<p class="notice-box">This browser no longer holds your groups: its storage was cleared. You begin anew, and can join again by a link.</p>`}
+        ${signedIn && html`<p class="notice-box" role="status">You are signed in on a new device. What was said before is on your other devices; a member of each group can add this one.</p>`}
         <h1>Talk in private, from a link</h1>
         <p>No account, no phone number. What you write is encrypted on this device; the server can't read a word.</p>
         <${Field}
@@ -32,6 +46,7 @@ export function Welcome({ state, act }) {
         />
         <button type="submit" class="primary wide" disabled=${busy || !name.trim()}>${busy ? "One moment…" : "Start"}</button>
         ${(problem ?? trouble) && html`<p class="wrong" role="alert">${problem ?? trouble}</p>`}
+        ${!signedIn && act.canPasskeys() && html`<${SignIn} act=${act} />`}
         <details class="more">
           <summary>I have an exported copy</summary>
           <p>A copy shows your groups and what was said. It can't send, because the device it was made on may still be in use.</p>

@@ -89,7 +89,22 @@ const LINK = `${location.origin}/?join=AAAAAAAAAAAAAAAAAAAAAA#1.BBBBBBBBBBBBBBBB
 const INVITE = { invite_id: "ab".repeat(16), link: LINK, created_at: NOW, expires_at: NOW + 7 * DAY * MINUTE, max_uses: 50, uses: 2, ended: false };
 const WAITING = { join_id: JOIN, group_name: "Garden committee", inviter_name: "Noor", state: "waiting", why: "" };
 
-const scene = self.SCENE ?? "talk"; // set by server.mjs: talk, first, offline, dead
+const SESSION = { state: "active", guest: true, why: "" };
+const NONE = { state: "none", guest: false, why: "" };
+const ENDED = { state: "ended", guest: false, why: "The service has ended this device's session. Sign in again as the same person: your groups, your history and what waits to be sent are kept." };
+const INVITATION = { group_id: "55555555-5555-4555-8555-555555555555", group_name: null, sender: { user_id: "u-lin", device_id: "d-4", name: "Lin Zhao" }, created_at: NOW, state: "waiting", why: "" };
+const PEOPLE = [
+  { user_id: "u-noor", name: "Noor", fingerprint: "2c26b46b", devices: 1, groups: [EMPTY] },
+  { user_id: "u-kim", name: "Kim", fingerprint: "fcde2b2e", devices: 2, groups: [] },
+];
+const NEW_KEY = { added: [], members: [], new_keys: [{ device_id: "d-9", key: "18ac3e7343f016890c510e93f935261169d9e3f565436429830faf0934f4f8e4" }], refused: [], missing: 0, why: "" };
+const DEVICES = [
+  { device_id: "d-1", name: "Browser", created_at: "2026-11-01T09:00:00Z", last_seen: new Date(NOW).toISOString(), current: true, revoked: false, groups: 2 },
+  { device_id: "d-7", name: "Laptop", created_at: "2026-10-11T09:00:00Z", last_seen: "2026-11-12T09:00:00Z", current: false, revoked: false, groups: 2 },
+];
+const PASSKEYS = [{ id: "p-1", friendly_name: "Phone", created_at: "2026-11-02T10:00:00Z", last_used_at: null }];
+
+const scene = self.SCENE ?? "talk"; // set by server.mjs: talk, first, offline, dead, ended
 
 const emit = (event) => self.postMessage(event);
 let name = "Ada Lovelace";
@@ -100,7 +115,7 @@ const OPS = {
   start() {
     const fresh = scene === "first";
     if (fresh) name = null;
-    return { user_id: fresh ? null : "u-ada", device_id: fresh ? null : "d-1", name, read_only: false, groups: fresh ? [] : GROUPS, joins: fresh ? [] : [WAITING], connection: scene === "offline" ? "offline" : "online" };
+    return { user_id: fresh ? null : "u-ada", device_id: fresh ? null : "d-1", name, session: fresh ? NONE : scene === "ended" ? ENDED : SESSION, read_only: false, groups: fresh ? [] : GROUPS, joins: fresh ? [] : [WAITING], invitations: fresh ? [] : [INVITATION], connection: scene === "offline" ? "offline" : "online" };
   },
   set_name: (data) => ({ name: (name = data.name) }),
   create_group: (data) => {
@@ -134,6 +149,14 @@ const OPS = {
   cancel_join: ({ join_id }) => (emit({ event: "join", join: { ...WAITING, join_id, state: "cancelled" } }), {}),
   dismiss_join: () => ({}),
   remove_member: () => ({}),
+  people: () => PEOPLE,
+  add_person({ group_id, user_id, accept }) {
+    const added = user_id === "u-noor" || accept.length > 0;
+    emit({ event: "addition", addition: { ...NEW_KEY, group_id, user_id, ...(added && { added: [`${user_id}#d-9`], new_keys: [] }) } });
+    return {};
+  },
+  devices: () => DEVICES,
+  list_passkeys: () => PASSKEYS,
   mark_read: ({ group_id }) => {
     const one = GROUPS.find((other) => other.group_id === group_id);
     one.unread = 0;
