@@ -13,6 +13,7 @@ from typing import Any
 
 from edge_functions.errors import defect
 
+_encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 """Of the request that is being answered; stands in every line that is written meanwhile."""
 
@@ -27,6 +28,8 @@ def configure(kind: str | None, level: str | None) -> None:
     logging.basicConfig(level=own if own == "ERROR" else "WARNING", handlers=[handler], force=True)
     logging.getLogger("edge_functions").setLevel(own)
     logging.captureWarnings(capture=True)
+    # Not looked up for each line, because no line has them (docs.python.org/3/howto/logging.html, Optimization).
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 
 def fields_of(record: logging.LogRecord) -> dict[str, Any]:
@@ -61,7 +64,7 @@ class JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         head = {"time": time.replace("+00:00", "Z"), "level": record.levelname.lower()}
-        return json.dumps({**head, **fields_of(record)}, separators=(",", ":"), default=str)
+        return _encode({**head, **fields_of(record)})
 
 
 class TextLines(logging.Formatter):

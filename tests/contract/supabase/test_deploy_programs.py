@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.support.server import ROOT, Service
@@ -17,7 +18,7 @@ def block(fence: str) -> str:
     return str(code)
 
 
-def run(command: list[str | Path], service: Service) -> str:
+def run(command: Sequence[str | Path], service: Service) -> str:
     """What the program prints."""
     environment = {
         **os.environ, "SERVICE": service.url, "COTERIE_SUPABASE_KEY": "sb_publishable_any", "PYTHONPATH": str(ROOT),
