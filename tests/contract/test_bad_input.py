@@ -191,10 +191,18 @@ async def test_queries_that_are_no_request(world: World) -> None:
 
 async def test_a_session_is_asked_for_before_the_body_is_read(service: Service) -> None:
     """Nobody makes the service parse anything: the body is not even waited for."""
-    for header in ("", "Bearer", "Basic abc", "Bearer x y", f"Token {'x' * 100}"):
+    for header in (
+        "",
+        "Bearer",
+        "Basic abc",
+        "Bearer x y",
+        f"Token {'x' * 100}",
+        "Bearer \xff\xfe",
+        "Bearer a.\xe9.c",
+    ):
         reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
         head = f"POST /functions/v1/send_message HTTP/1.1\r\nhost: x\r\nauthorization: {header}\r\n"
-        writer.write(f"{head}content-type: application/json\r\ncontent-length: 100\r\n\r\n".encode())
+        writer.write(f"{head}content-type: application/json\r\ncontent-length: 100\r\n\r\n".encode("latin-1"))
         assert (await reader.readline()).startswith(b"HTTP/1.1 401"), header
         writer.close()
         await writer.wait_closed()
