@@ -85,13 +85,10 @@ class OwnKeys:
         key = self._keys.get(kid)
         return None if key is None else (key.private.public_key(), "ES256")
 
-    async def rotate(self, *, age_seconds: float = 0) -> bool:
-        """Add a successor, unless the last key has signed for less than `age_seconds`, or still waits to sign.
-
-        False: there was no need. Raises `ServiceError` (503).
-        """
+    async def rotate(self) -> bool:
+        """Add a successor now; false when there is one that still waits to sign. Raises `ServiceError` (503)."""
         async with self._lock:
-            made = await self._rotate(age_seconds)
+            made = await self._rotate(0)
             await self._load()
         return made
 
