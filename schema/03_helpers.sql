@@ -33,8 +33,15 @@ $$;
 
 -- What is known about the session in the claims: its device, whether one of them has ended, and whether the device was
 -- seen more than a minute ago.
-drop function if exists coterie.session_state(); -- a function's result cannot be replaced
-create function coterie.session_state(out device_id uuid, out revoked boolean, out ended boolean, out unseen boolean)
+do $earlier$
+begin -- it had three results; these cannot be replaced
+  if (select cardinality(p.proallargtypes) from pg_catalog.pg_proc p
+      where p.oid = to_regprocedure('coterie.session_state()')) = 3 then
+    drop function coterie.session_state();
+  end if;
+end
+$earlier$;
+create or replace function coterie.session_state(out device_id uuid, out revoked boolean, out ended boolean, out unseen boolean)
 language sql stable security definer set search_path = '' as $$
   select d.device_id, d.revoked_at is not null, coalesce(
       (select a.ended_at is not null from coterie.auth_sessions a where a.session_id = me.session_id), false),
