@@ -1,4 +1,4 @@
-"""How often one user, one address, or everybody together may ask (docs/adr/0013-limits.md).
+"""How often one user, one address, or everybody together may ask (docs/adr/0017-limits.md).
 
 Two kinds. What guards this process from work is counted here, in memory, and costs a call nothing but a look into a
 dict. What guards people (guesses at invites, guests made by the thousand) is counted in the database, for all

@@ -40,7 +40,8 @@ begin
   perform coterie.enter_device();
   select json_build_object('invite_id', encode(i.invite_id, 'hex'), 'preview', encode(i.preview, 'hex'),
       'expires_at', coterie.rfc3339(i.expires_at), 'approval', i.approval) into v_answer
-  from coterie.find_invite(p_invite) i where coterie.is_alive(i);
+  from coterie.find_invite(p_invite) i
+  where i.ended_at is null and i.expires_at > clock_timestamp() and i.uses < i.max_uses; -- is_alive's call would show
   if not found then perform coterie.fail(404, 'invite_unavailable'); end if;
   return v_answer;
 end $$;
@@ -94,6 +95,12 @@ declare
 begin
   perform set_config('coterie.claims', p_claims::text, true), set_config('role', 'coterie_member', true);
   v_me := coterie.enter_device();
+  perform from coterie.joins where join_id = p_join;
+  if not found then -- what cannot be used is told before a lock is taken: unknown and ended take one time
+    perform from coterie.find_invite(p_invite) i
+    where i.ended_at is null and i.expires_at > clock_timestamp() and i.uses < i.max_uses;
+    if not found then perform coterie.fail(404, 'invite_unavailable'); end if;
+  end if;
   select * into v_invite from coterie.hold_invite(p_invite);
   select * into v_join from coterie.joins where join_id = p_join;
   if found then

@@ -1,4 +1,4 @@
--- Limits that hold for all processes together (docs/adr): those that guard people from guessing, and the service from
+-- Limits that hold for all processes together (docs/adr/0017-limits.md): those that guard people from guessing, and the service from
 -- being filled with guests.
 
 -- Takes one from each of some budgets: p_counts[i] within p_seconds[i], all of them at once if need be, refilled

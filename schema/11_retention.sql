@@ -1,4 +1,4 @@
--- Retention: what nobody needs any more goes, in batches, as coterie_system. Each call is one small transaction; two
+-- Retention (docs/adr/0018-retention.md): what nobody needs any more goes, in batches, as coterie_system. Each call is one small transaction; two
 -- processes that sweep at once take turns. Rows that somebody holds are left for the next sweep.
 
 -- The last seq of a group that every device which may have it has acknowledged: all of it when nobody is left. A device
