@@ -208,9 +208,7 @@ class Hub:
                 socket.outbox.push(frame("caught_up", group_id=group, seq=last))
                 return
 
-    async def _send_page(
-        self, socket: Socket, group: str, position: Position, most: int
-    ) -> tuple[int, int]:
+    async def _send_page(self, socket: Socket, group: str, position: Position, most: int) -> tuple[int, int]:
         """Send what the device may have beyond its position, as much as there is room for.
 
         Returns the group's last seq, and how many to ask for next time: what there was no room for is read again.
@@ -341,7 +339,11 @@ class Hub:
         devices, sessions = [device for device, _ in by_key], [session for _, session in by_key]
         changes = json.loads(
             await self._db.value(
-                "select coterie.changes_v1($1, $2, $3, $4)", group, devices, sessions, self._told.get(group, [])
+                "select coterie.changes_v1($1, $2, $3, $4)",
+                group,
+                devices,
+                sessions,
+                self._told.get(group, []),
             )
         )
         pending = [(join, frame("join_waiting", join=join)) for join in changes["pending"]]
