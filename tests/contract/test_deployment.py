@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import shutil
 import ssl
 import subprocess
@@ -249,3 +250,44 @@ def test_the_unit_of_systemd_is_one(tmp_path: Path) -> None:
         ["systemd-analyze", "verify", "--man=no", str(file)], check=False, capture_output=True, text=True
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+CONTAINER = ROOT / "deploy/container/Containerfile"
+
+
+@needs("hadolint")
+def test_the_file_of_the_container_is_clean() -> None:
+    done = subprocess.run(["hadolint", str(CONTAINER)], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_what_the_container_copies_is_enough_to_serve(folder: Path, database: str) -> None:
+    """Its steps in a folder, but for what needs a registry: the base image and the packages, which are this venv's."""
+    steps = [line.split(maxsplit=1) for line in CONTAINER.read_text().splitlines() if re.match("[A-Z]", line)]
+    given = {name: rest for name, rest in steps if name in {"ENV", "CMD"}}
+    for source, target in (rest.split() for name, rest in steps if name == "COPY"):
+        (folder / target).parent.mkdir(parents=True, exist_ok=True)
+        if source == "dist/site" and not (ROOT / source).exists():
+            continue  # the page has a test of its own
+        assert (ROOT / source).exists(), source
+        (folder / target).symlink_to(ROOT / source)
+    environment = dict(word.split("=", 1) for word in given["ENV"].split())
+    port = free_port()
+    environment |= {
+        "PORT": str(port),
+        "COTERIE_DATA": str(folder),
+        "DATABASE_URL": database,
+        "HOST": "127.0.0.1",
+    }
+    environment |= {"COTERIE_DRAIN_SECONDS": "0"}
+    program, *words = json.loads(given["CMD"])
+    assert program == "python"
+    with subprocess.Popen(
+        [sys.executable, "-P", *words], cwd=folder, stdout=subprocess.PIPE, text=True,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(folder), **environment},
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stdout.readline() == f"Coterie is ready: open http://localhost:{port}\n"
+        assert httpx.get(f"http://127.0.0.1:{port}/ready").json() == {"ready": True}
+        process.terminate()
+    assert process.returncode == 0
