@@ -13,9 +13,11 @@ import httpx
 import pytest
 
 from edge_functions.app import FUNCTIONS
+from edge_functions.errors import SENTENCES
+from edge_functions.identity import ROUTES
 from tests.support.bodies import BODIES
 from tests.support.figures import SEED, WHOLE, report
-from tests.support.server import Service
+from tests.support.server import ROOT, Service
 from tests.support.unlimited import UNLIMITED
 from tests.support.world import World
 
@@ -50,6 +52,23 @@ def fetch(service: Service) -> dict[str, Any]:
     assert answer.headers["access-control-allow-origin"] == "*"
     document: dict[str, Any] = answer.json()
     return document
+
+
+def test_it_describes_every_function_and_route_and_no_other(described: Service) -> None:
+    paths = fetch(described)["paths"]
+    functions = {f"/functions/v1/{name}": function.methods for name, function in FUNCTIONS.items()}
+    routes = {f"/auth/v1{one.path}": tuple(one.operations) for one in ROUTES if ":path" not in one.path}
+    assert {path: {key.upper() for key in one if key != "parameters"} for path, one in paths.items()} == {
+        path: set(methods) for path, methods in {**functions, **routes}.items()
+    }
+
+
+def test_every_code_that_it_names_stands_in_the_protocol() -> None:
+    protocol = (ROOT / "docs" / "protocol.md").read_text()
+    declared = [one for function in FUNCTIONS.values() for one in (function.common, function.errors)]
+    codes = {code for errors in declared for several in errors.values() for code in several}
+    assert {code for code in codes if f"`{code}`" not in protocol} == set()
+    assert {code for code in codes if code not in SENTENCES} == set()
 
 
 async def seeded(service: Service, document: dict[str, Any]) -> tuple[dict[str, Any], str]:
