@@ -80,10 +80,12 @@ async def world(service: Service) -> AsyncIterator[World]:
         await db.close()
 
 
-async def post(world: World, function: str, content: bytes, content_type: str = "application/json") -> Any:
+async def post(
+    device: Device, function: str, content: bytes, content_type: str = "application/json"
+) -> httpx.Response:
     """A body as it is."""
-    headers = {**world.headers("member"), "content-type": content_type}
-    return await world.http.post(f"/functions/v1/{function}", content=content, headers=headers)
+    headers = {"authorization": f"Bearer {device.token}", "content-type": content_type}
+    return await device.http.post(f"/functions/v1/{function}", content=content, headers=headers)
 
 
 def refused(answer: httpx.Response, *statuses: int) -> bool:
@@ -117,7 +119,7 @@ async def test_unknown_missing_and_wrong_fields_are_refused(world: World) -> Non
         cases += [{**body, name: value} for name in takes for value in WRONG]
         for case in cases:
             asked += 1
-            answer = await post(world, function, json.dumps(case).encode())
+            answer = await post(member, function, json.dumps(case).encode())
             if not refused(answer, 400):
                 wrong.append(f"{function} {str(case)[:200]}: {answer.status_code} {answer.text[:200]}")
     assert wrong == []
@@ -161,18 +163,21 @@ async def test_unknown_missing_and_wrong_fields_are_refused(world: World) -> Non
     ],
 )  # fmt: skip
 async def test_bodies_that_are_no_json_object(
-    world: World, content: bytes, content_type: str, status: int
+    service: Service, content: bytes, content_type: str, status: int
 ) -> None:
-    answer = await post(world, "get_messages", content, content_type)
+    member = await Device.guest(service.url)
+    answer = await post(member, "get_messages", content, content_type)
     assert refused(answer, status), (answer.status_code, answer.text)
-    answer = await world.http.post("/auth/v1/token?grant_type=refresh_token", content=content,
+    answer = await member.http.post("/auth/v1/token?grant_type=refresh_token", content=content,
                                    headers={"content-type": content_type})  # fmt: skip
     assert answer.status_code in (400, 413), answer.text
     assert answer.json()["error_code"] in ("bad_json", "validation_failed", "too_large")
 
 
-async def test_queries_that_are_no_request(world: World) -> None:
-    group = world.things.group.group_id
+async def test_queries_that_are_no_request(service: Service) -> None:
+    member = await Device.guest(service.url)
+    group = (await member.create_group()).group_id
+    headers = {"authorization": f"Bearer {member.token}"}
     for query in (
         f"group_id={group}&after=0&after=1",
         f"group_id={group}&after=0&x=1",
@@ -185,7 +190,7 @@ async def test_queries_that_are_no_request(world: World) -> None:
         "group_id=%ud800&after=0",
         "",
     ):
-        answer = await world.http.get(f"/functions/v1/get_messages?{query}", headers=world.headers("member"))
+        answer = await member.http.get(f"/functions/v1/get_messages?{query}", headers=headers)
         assert refused(answer, 400), (query, answer.text)
 
 
