@@ -44,9 +44,10 @@ class Result:
 class Connection(asyncio.Protocol):
     """One keep-alive connection with one request in flight."""
 
-    def __init__(self, next_request: Next, result: Result) -> None:
+    def __init__(self, next_request: Next, result: Result, every: float) -> None:
         self._next = next_request
         self._result = result
+        self._every = every
         self._answer = b""
         self._sent = 0.0
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -76,20 +77,28 @@ class Connection(asyncio.Protocol):
         if status != 200:
             self._result.refused = self._answer
         self._answer = b""
-        self._send()
+        rest = self._sent + self._every - time.perf_counter()
+        if rest > 0:
+            asyncio.get_running_loop().call_later(rest, self._send)
+        else:
+            self._send()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.done.done():
             self.done.set_result(None) if exc is None else self.done.set_exception(exc)
 
 
-async def run(port: int, sources: list[Next]) -> Result:
-    """One connection for each source, until all of them have ended."""
+async def run(port: int, sources: list[Next], *, every: float = 0) -> Result:
+    """One connection for each source, until all of them have ended; each sends once in `every` seconds at most."""
     result = Result()
     loop = asyncio.get_running_loop()
     began = time.perf_counter()
     connections = [
-        (await loop.create_connection(lambda source=source: Connection(source, result), "127.0.0.1", port))[1]  # type: ignore[misc]
+        (
+            await loop.create_connection(
+                lambda source=source: Connection(source, result, every), "127.0.0.1", port
+            )
+        )[1]  # type: ignore[misc]
         for source in sources
     ]
     await asyncio.gather(*(one.done for one in connections))
@@ -126,4 +135,5 @@ def senders(pairs: list[tuple[Person, str]], mls_bytes: str, connections: int, s
 
         return next_request
 
-    return [source(cycle(pairs[number::connections])) for number in range(connections)]
+    used = min(connections, len(pairs))
+    return [source(cycle(pairs[number::used])) for number in range(used)]

@@ -18,7 +18,7 @@ select coterie.send_message_v1(format('{{"sub":"user-%s","session_id":"session-%
 """
 
 
-async def measure(stage: Stage, *, groups: int = 1000, rounds: int = 7, seconds: float = 3) -> list[Figure]:
+async def measure(stage: Stage, *, groups: int = 1000, rounds: int = 7, seconds: float = 2) -> list[Figure]:
     """The three ratios of this part."""
     service = stage.service()
     bare = stage.bare()

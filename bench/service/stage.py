@@ -85,9 +85,15 @@ class Stage:
         return self.url.replace("postgres@", "coterie_api@", 1)
 
     def service(self, **settings: str) -> Service:
-        """Another process of the service on this database."""
+        """Another process of the service on this database; answers are logged as little as the bare one's."""
         folder = Path(tempfile.mkdtemp(dir=self._folder))
-        service = Service(folder, {"DATABASE_URL": self.url, "COTERIE_POOL": str(POOL), **settings})
+        given = {
+            "DATABASE_URL": self.url,
+            "COTERIE_POOL": str(POOL),
+            "COTERIE_LOG_LEVEL": "warning",
+            **settings,
+        }
+        service = Service(folder, given)
         self._stack.callback(service.close)
         service.start()
         return service
