@@ -57,18 +57,25 @@ language sql stable set search_path = '' as $$
     'updated_at', coterie.rfc3339((p_user).last_sign_in_at), 'is_anonymous', (p_user).is_anonymous)
 $$;
 
+-- What a token says of a session; `signed_in_at` (seconds since 1970) stays the same when it is renewed.
+create or replace function coterie.session_json(p_session text) returns json
+language sql stable set search_path = '' as $$
+  select json_build_object('session_id', s.session_id, 'method', s.method,
+    'signed_in_at', floor(extract(epoch from s.created_at))::bigint, 'user', coterie.user_json(u))
+  from coterie.auth_sessions s join coterie.auth_users u on u.user_id = s.user_id where s.session_id = p_session
+$$;
+
 create or replace function coterie.auth_sign_up_v1(p_token_hash bytea) returns json
 language plpgsql set search_path = '' as $$
 declare
-  v_user coterie.auth_users;
+  v_user uuid := gen_random_uuid();
   v_session text := gen_random_uuid()::text;
 begin
   perform set_config('role', 'coterie_auth', true);
-  insert into coterie.auth_users (user_id, is_anonymous) values (gen_random_uuid(), true)
-  returning * into v_user;
-  insert into coterie.auth_sessions (session_id, user_id, method) values (v_session, v_user.user_id, 'anonymous');
+  insert into coterie.auth_users (user_id, is_anonymous) values (v_user, true);
+  insert into coterie.auth_sessions (session_id, user_id, method) values (v_session, v_user, 'anonymous');
   insert into coterie.auth_refresh_tokens (token_hash, session_id) values (p_token_hash, v_session);
-  return json_build_object('session_id', v_session, 'method', 'anonymous', 'user', coterie.user_json(v_user));
+  return coterie.session_json(v_session);
 end $$;
 
 -- Rotates: the token is used, its child takes its place. A token may be used again as long as its child was not (the
@@ -79,7 +86,6 @@ returns json language plpgsql set search_path = '' as $$
 declare
   v_session coterie.auth_sessions;
   v_token coterie.auth_refresh_tokens;
-  v_user coterie.auth_users;
 begin
   perform set_config('role', 'coterie_auth', true);
   select s.* into v_session from coterie.auth_sessions s join coterie.auth_refresh_tokens t on t.session_id = s.session_id
@@ -95,8 +101,7 @@ begin
   update coterie.auth_refresh_tokens set used_at = coalesce(used_at, now()) where token_hash = p_token_hash;
   insert into coterie.auth_refresh_tokens (token_hash, session_id, parent_hash)
   values (p_child_hash, v_session.session_id, p_token_hash) on conflict do nothing;
-  select * into v_user from coterie.auth_users where user_id = v_session.user_id;
-  return json_build_object('session_id', v_session.session_id, 'method', v_session.method, 'user', coterie.user_json(v_user));
+  return coterie.session_json(v_session.session_id);
 end $$;
 
 -- p_scope: local (this session), others, global. Answers the sessions that ended.
@@ -248,16 +253,16 @@ end $$;
 create or replace function coterie.auth_passkey_sign_in_v1(p_credential_id bytea, p_sign_count bigint, p_token_hash bytea)
 returns json language plpgsql set search_path = '' as $$
 declare
-  v_user coterie.auth_users;
+  v_user uuid;
   v_session text := gen_random_uuid()::text;
 begin
   perform set_config('role', 'coterie_auth', true);
   update coterie.auth_passkeys set sign_count = p_sign_count, last_used_at = now()
   where credential_id = p_credential_id and (p_sign_count > sign_count or (p_sign_count = 0 and sign_count = 0))
-  returning user_id into v_user.user_id;
+  returning user_id into v_user;
   if not found then return null; end if;
-  update coterie.auth_users set last_sign_in_at = now() where user_id = v_user.user_id returning * into v_user;
-  insert into coterie.auth_sessions (session_id, user_id, method) values (v_session, v_user.user_id, 'passkey');
+  update coterie.auth_users set last_sign_in_at = now() where user_id = v_user;
+  insert into coterie.auth_sessions (session_id, user_id, method) values (v_session, v_user, 'passkey');
   insert into coterie.auth_refresh_tokens (token_hash, session_id) values (p_token_hash, v_session);
-  return json_build_object('session_id', v_session, 'method', 'passkey', 'user', coterie.user_json(v_user));
+  return coterie.session_json(v_session);
 end $$;

@@ -5,7 +5,8 @@ declare
   v_function record;
   v_system text[] := array['fail', 'rfc3339', 'live_sockets', 'page', 'envelope', 'join_json', 'join_status', 'poll_json',
     'invitations', 'acked_by_all', 'drop_bodies'];
-  v_auth text[] := array['fail', 'rfc3339', 'my_user', 'my_session', 'user_json', 'auth_me', 'passkey_json'];
+  v_auth text[] := array['fail', 'rfc3339', 'my_user', 'my_session', 'user_json', 'session_json', 'auth_me',
+    'passkey_json'];
 begin
   for v_function in
     select p.oid::regprocedure as signature, p.proname as name
@@ -17,7 +18,7 @@ begin
       execute format('grant execute on function %s to coterie_api', v_function.signature);
       continue;
     end if;
-    if v_function.name not in ('live_sockets', 'user_json', 'auth_me', 'passkey_json') then
+    if v_function.name not in ('live_sockets', 'user_json', 'session_json', 'auth_me', 'passkey_json') then
       execute format('grant execute on function %s to coterie_member', v_function.signature);
     end if;
     if v_function.name = any (v_system) then

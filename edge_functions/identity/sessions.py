@@ -145,7 +145,7 @@ async def session(asked: Asked, signed_in: dict[str, Any], refresh_token: str) -
         "user_metadata": owner["user_metadata"],
         "role": "authenticated",
         "aal": "aal1",
-        "amr": [{"method": signed_in["method"], "timestamp": now}],
+        "amr": [{"method": signed_in["method"], "timestamp": signed_in["signed_in_at"]}],
         "session_id": signed_in["session_id"],
         "is_anonymous": owner["is_anonymous"],
     }

@@ -9,7 +9,7 @@ import httpx
 import jwt
 
 from tests.support.caller import Device
-from tests.support.server import Service
+from tests.support.server import Service, execute
 
 WRONG_TOKENS: list[Any] = [None, 1, "", [], "\ud800"]
 
@@ -61,7 +61,9 @@ async def test_a_guest_gets_a_session_with_supabases_claims(service: Service) ->
         "session_id", "is_anonymous",
     }  # fmt: skip
     assert claims["sub"] == guest.user_id
-    assert claims["amr"] == [{"method": "anonymous", "timestamp": claims["iat"]}]
+    (how,) = claims["amr"]
+    assert how["method"] == "anonymous"
+    assert how["timestamp"] <= claims["iat"]
     assert (await user(guest)).json() == session["user"]
 
 
@@ -85,6 +87,18 @@ async def test_refresh_rotates_and_keeps_user_session_and_device(service: Servic
     alice.session = answer
     assert alice.session_id == before
     assert (await alice.call("groups_list")).ok() == {"groups": []}
+
+
+async def test_a_renewed_token_says_when_one_signed_in(service: Service) -> None:
+    """And not when it was renewed: who asks for a recent sign-in would be told of one at any time."""
+    alice = Device(service.url)
+    await alice.sign_in()
+    earlier = "update coterie.auth_sessions set created_at = created_at - interval '1 hour'"
+    execute(service.database, f"{earlier} where session_id = '{alice.session_id}'")
+    (before,) = jwt.decode(alice.token, options={"verify_signature": False})["amr"]
+    alice.session = (await refresh(alice, alice.session["refresh_token"])).json()
+    (after,) = jwt.decode(alice.token, options={"verify_signature": False})["amr"]
+    assert after == {"method": "anonymous", "timestamp": before["timestamp"] - 3600}
 
 
 async def test_a_lost_answer_can_be_asked_for_again(service: Service) -> None:

@@ -131,7 +131,7 @@ async def test_whoever_holds_the_passkey_is_the_same_user(service: Service) -> N
     assert back.user_id == alice.user_id
     assert back.session_id != alice.session_id
     claims = jwt.decode(back.token, options={"verify_signature": False})
-    assert claims["amr"] == [{"method": "passkey", "timestamp": claims["iat"]}]
+    assert [one["method"] for one in claims["amr"]] == ["passkey"]
     assert (claims["is_anonymous"], claims["aal"]) == (False, "aal1")
     refreshed = await back.http.post(
         "/auth/v1/token?grant_type=refresh_token", json={"refresh_token": back.session["refresh_token"]}
