@@ -48,7 +48,7 @@ class Sessions:
                 raise StateError("session_ended", why_ended(engine.device))
             if engine.session is None:
                 await self._sign_in("/auth/v1/signup", {})
-            if not self._engine().bound:
+            if not self._engine().registered:
                 await self._register()
 
     async def adopt(self, body: dict[str, Any]) -> None:

@@ -80,12 +80,6 @@ class Machine:
         return self.backend is not None and self.backend.device_id is not None
 
     @property
-    def bound(self) -> bool:
-        """Whether the service knows that the present session is this device's."""
-        session = self.session
-        return self.registered and session is not None and self.device.bound == session.session_id
-
-    @property
     def read_only(self) -> bool:
         """Whether this is an imported copy."""
         return self.backend is not None and self.backend.read_only
@@ -145,7 +139,7 @@ class Machine:
             turn.backend.bind_device(device_id)
             session = turn.get(Session, b"session")
             if session:
-                turn.put(self.device.with_(bound=session.session_id, guest=session.guest, ended=""))
+                turn.put(self.device.with_(guest=session.guest, ended=""))
                 turn.show("session", session=views.session(session, self.device))
 
         return self._turn(now, work)[0]

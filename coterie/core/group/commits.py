@@ -72,8 +72,7 @@ def _attempts(newcomers: list[Newcomer]) -> list[list[Newcomer]]:
 
 
 def _known(turn: Turn, group: Group) -> list[Newcomer]:
-    """Known devices that the user wants here and that have not come by another way."""
-    present = {leaf.identity for leaf in turn.backend.members(group.mls_id)} if group.adding else set()
+    """Known devices that the user wants here."""
     return [
         Newcomer(
             group_id=group.group_id,
@@ -83,7 +82,6 @@ def _known(turn: Turn, group: Group) -> list[Newcomer]:
             name=people.name_of(turn, identity) or "",
         )
         for identity, key, package in group.adding
-        if identity not in present
     ]
 
 

@@ -52,8 +52,6 @@ class Device(Record):
     """What the user calls it; empty: as the program does."""
     guest: bool = True
     """Whether its user is a guest, who cannot sign in again."""
-    bound: str = ""
-    """The session_id under which the service last took it for this device."""
 
     @property
     def key(self) -> bytes:

@@ -180,15 +180,43 @@ def test_keys_are_known_also_from_groups_that_are_over(office: PostOffice) -> No
     group_id = alice.create("Second")
     link = alice.invite(group_id)
     office.pump()
-    impostor = office.device("Bob")
-    impostor.device_id, impostor.user_id = bob.device_id, bob.user_id
-    backend = coterie_mls.Backend.create(bob.user_id)
-    backend.bind_device(bob.device_id)
-    impostor.engine.backend = backend
-    impostor.ask(link, "Bob")
+    impostor_of(office, bob).ask(link, "Bob")
     office.pump()
     assert alice.names(group_id) == ["Alice"]
     assert alice.codes(group_id)[-1] == "bad_join"
+
+
+def impostor_of(office: PostOffice, other: Device) -> Device:
+    """Somebody with a device's ids, as a lying service may give them, and keys of their own."""
+    impostor = office.device("Bob")
+    del office.devices[impostor.device_id]
+    impostor.device_id, impostor.user_id = other.device_id, other.user_id
+    backend = coterie_mls.Backend.create(other.user_id)
+    backend.bind_device(other.device_id)
+    impostor.engine.backend = backend
+    office.devices["impostor"] = impostor
+    return impostor
+
+
+@pytest.mark.parametrize("first", ["the impostor", "alice"])
+def test_a_known_device_with_other_keys_is_said_whoever_let_it_in(office: PostOffice, first: str) -> None:
+    _, (alice, bob) = friends(office, "Alice", "Bob")
+    group_id, (carol,) = friends(office, "Carol")
+    link = carol.invite(group_id)
+    bob.online = False
+    impostor = impostor_of(office, bob)
+    alice.online = impostor.online = False
+    for newcomer, name in [(impostor, "Bob"), (alice, "Alice")][:: 1 if first == "the impostor" else -1]:
+        newcomer.online = True
+        office.pump()
+        newcomer.ask(link, name)
+        office.pump()
+        alice.online = False
+    alice.online = True
+    office.pump()
+    assert alice.codes(group_id).count("key_changed") == 1
+    assert "Somebody came as Bob, with other keys" in " ".join(one["text"] for one in alice.lines(group_id))
+    assert "key_changed" not in carol.codes(group_id), "who never met Bob cannot tell"
 
 
 def test_who_was_never_met_is_not_asked_for(office: PostOffice) -> None:
@@ -258,8 +286,15 @@ def test_a_link_and_an_addition_at_once_count_one_use(office: PostOffice) -> Non
     dan = office.device("Dan")
     dan.ask(link, "Dan")
     office.post(dan)
-    alice.add(group_id, bob.user_id)
+    group = alice.record(group_id)
+    assert bob.engine.backend
+    package = next(iter(office.enrolled[bob.device_id].packages.values()))[1]
+    adding = [[bob.identity, bob.engine.backend.signature_key, bytes.fromhex(package)]]
+    alice.rows["groups"][group.key] = group.with_(adding=adding).encode()
+    alice.crash()
     office.pump()
+    office.wait(1)
+    assert [len(body["added"]) for body in office.calls("invite_complete")[-1:]] == [1]
     assert alice.names(group_id) == ["Alice", "Bob", "Dan"]
     (listed,) = alice.engine.list_invites(group_id, "https://chat.example", office.now)
     assert listed["uses"] == 1

@@ -1,6 +1,7 @@
 """Welcomes that nobody asked for: kept, shown, opened only when accepted, and refused when the service lies."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -10,8 +11,10 @@ import coterie_mls
 from coterie.core import device as devices
 from coterie.core import invitations
 from coterie.core.invitations import MOST
-from coterie.errors import StateError
+from coterie.core.records import Invitation
+from coterie.errors import InviteError, StateError
 from coterie_wire import uuid_bytes
+from tests.support import mallory
 from tests.support.device import Crash, Device
 from tests.support.friends import friends, same_state
 from tests.support.post_office import PostOffice
@@ -84,6 +87,13 @@ def test_who_was_away_finds_it_later(office: PostOffice) -> None:
     assert first in bob.engine.cursors()
 
 
+def test_a_name_that_is_known_is_not_changed_by_a_handover(office: PostOffice) -> None:
+    group_id, (alice, bob) = friends(office, "Alice", "Bob")
+    mallory.say(alice, group_id, {"type": "handover", "name": "Evil", "invites": [], "profiles": {}})
+    office.pump()
+    assert bob.group(group_id)["name"] == "Friends"
+
+
 def test_declining_tells_the_service_and_uses_the_key_up(office: PostOffice) -> None:
     group_id, alice, bob = invited(office)
     before = len(bob.rows["packages"])
@@ -103,9 +113,12 @@ def test_declining_tells_the_service_and_uses_the_key_up(office: PostOffice) -> 
 def test_one_that_was_accepted_is_not_shown_again(office: PostOffice) -> None:
     group_id, _, bob = invited(office)
     raw = dict(waiting(office, bob))
+    kept, asked = len(bob.rows["packages"]), len(office.calls("key_packages_count"))
     bob.accept(group_id)
     bob.run(bob.engine.invited([raw], office.now))
     office.pump()
+    assert len(bob.rows["packages"]) == kept - 1, "it has served"
+    assert len(office.calls("key_packages_count")) == asked + 1
     bob.run(bob.engine.invited([raw], office.now))
     assert bob.engine.invitations() == []
     assert bob.codes(group_id) == ["added_self"]
@@ -219,6 +232,33 @@ def test_the_mls_id_of_another_group_is_refused(office: PostOffice) -> None:
     raw = waiting(office, bob) | {"group_id": str(uuid4())}
     bob.run(bob.engine.invited([raw], office.now))
     assert "another group" in bob.accept(raw["group_id"])["invitation"]["why"]
+
+
+def test_one_mls_id_is_never_two_groups(office: PostOffice) -> None:
+    """The binding makes ids at random; somebody else's may choose that of another group of ours."""
+    first, (_, bob) = friends(office, "Alice", "Bob")
+    group_id, sender = str(uuid4()), str(uuid4())
+    invitation = Invitation(
+        group_id=group_id,
+        welcome=b"",
+        seq=1,
+        from_seq=2,
+        sender_user=sender,
+        sender_device=sender,
+        created_at=0,
+    )
+    joined = SimpleNamespace(
+        group_id=bob.record(first).mls_id,
+        group_data=devices.group_data(uuid_bytes(group_id), "owner"),
+        epoch=1,
+        inviter=SimpleNamespace(identity=invitation.sender),
+    )
+    look = bob.engine._look
+    with pytest.raises(InviteError) as caught:
+        look(lambda turn: invitations._check(turn, invitation, joined, None))
+    assert caught.value.code == "other_group"
+    joined.group_id = bytes(16)
+    look(lambda turn: invitations._check(turn, invitation, joined, None))
 
 
 def test_who_left_can_be_added_anew_and_keeps_the_history(office: PostOffice) -> None:

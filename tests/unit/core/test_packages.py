@@ -1,5 +1,7 @@
 """Own key packages: enough of them at the service, made in slices, posted with the same bytes, gone when they end."""
 
+from typing import Any
+
 import pytest
 
 import coterie_mls
@@ -56,6 +58,8 @@ def test_it_refills_when_few_are_left_and_not_before(office: PostOffice) -> None
     alice = office.device("Alice")
     alice.publish()
     drain(office, alice, REFILL_BELOW)
+    office.pump()
+    alice.run(alice.engine.stock_told(office.stock(alice.device_id), office.now))
     office.pump()
     assert office.stock(alice.device_id)["available"] == REFILL_BELOW
     drain(office, alice, REFILL_BELOW - 1)
@@ -175,6 +179,32 @@ def test_an_older_service_is_let_be(office: PostOffice) -> None:
     office.pump()
     assert packages(alice) == []
     assert alice.problems() == []
+
+
+def test_a_slice_that_fails_is_made_again_whole(office: PostOffice) -> None:
+    class Failing:
+        """A binding that fails at its third key package."""
+
+        def __init__(self, backend: Any) -> None:
+            self._backend, self._made = backend, 0
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._backend, name)
+
+        def create_key_package(self, **kwargs: Any) -> Any:
+            self._made += 1
+            if self._made == 3:
+                raise coterie_mls.MlsError("full")
+            return self._backend.create_key_package(**kwargs)
+
+    alice = office.device("Alice")
+    alice.run(alice.engine.stock_told({"available": 0, "last_resort": False, "refill_below": 25}, office.now))
+    alice.engine.backend = Failing(alice.engine.backend)
+    with pytest.raises(coterie_mls.MlsError):
+        alice.engine.make_packages(office.now)
+    assert packages(alice) == []
+    office.pump()
+    assert office.stock(alice.device_id) == {"available": FULL, "last_resort": True, "refill_below": 25}
 
 
 @pytest.mark.parametrize("stock", [{}, {"available": "many"}, {"available": -1, "refill_below": 25}])
