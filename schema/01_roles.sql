@@ -35,13 +35,15 @@ $version$;
 do $roles$
 declare
   v_role text;
+  -- since version 16 who makes a role is its member without the right to enter it
+  v_enter constant text := case when current_setting('server_version_num')::integer < 160000 then 'member' else 'set' end;
 begin
   foreach v_role in array array['coterie_owner', 'coterie_api', 'coterie_member', 'coterie_auth', 'coterie_system'] loop
     if not exists (select from pg_catalog.pg_roles where rolname = v_role) then
       execute format('create role %I %s noinherit', v_role, case v_role when 'coterie_api' then 'login' else 'nologin' end);
     end if;
   end loop;
-  if not pg_has_role('coterie_owner', 'member') then
+  if not pg_has_role('coterie_owner', v_enter) then
     execute format('grant coterie_owner to %I', current_user);
   end if;
   foreach v_role in array array['coterie_member', 'coterie_auth', 'coterie_system'] loop
