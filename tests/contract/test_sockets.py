@@ -18,10 +18,9 @@ from tests.support.caller import Device, Group
 from tests.support.server import Service
 from tests.support.socket_client import WAIT_SECONDS, SocketClient, listening, open_socket
 
-MESSAGES = int(os.environ.get("LARGE_MESSAGES", "40"))
-READERS = 20
-BOUND = 128
-"""MiB by which the process may grow while all of that goes through it, in frames that are twice as large."""
+MESSAGES, KIB, READERS = (200, 256, 20) if os.environ.get("LARGE") else (56, 900, 3)
+BOUND = 64
+"""MiB by which the process may grow while 50 MiB of messages go through it, which are 100 as text in frames."""
 
 
 # ---- the outbox
@@ -92,10 +91,12 @@ def memory(service: Service, field: str = "VmRSS") -> int:
     raise AssertionError(field)
 
 
-async def send_large(alice: Device, group: Group, count: int) -> None:
-    """Messages of 256 KiB."""
+async def send_large(alice: Device, group: Group, count: int, kib: int = 256) -> None:
+    """Messages of so many KiB."""
     for _ in range(count):
-        body = mls.private_message(group.mls_id, group.epoch, ciphertext=secrets.token_bytes(255 * 1024))
+        body = mls.private_message(
+            group.mls_id, group.epoch, ciphertext=secrets.token_bytes((kib - 1) * 1024)
+        )
         (await alice.send(group, mls_bytes=body.hex())).ok()
 
 
@@ -121,36 +122,46 @@ async def never_reading(service: Service, device: Device, group: Group) -> Async
 
 
 async def test_a_reader_that_never_reads_costs_nobody_anything(make_service: Callable[..., Service]) -> None:
-    service = make_service(COTERIE_STALL_SECONDS="2", COTERIE_SOCKETS_SESSION="1")
+    service = make_service()
     alice, slow = await Device.guest(service.url), await Device.guest(service.url)
     readers = [await Device.guest(service.url) for _ in range(READERS)]
     group = await alice.create_group()
     await alice.add(group, slow, *readers)
-    last = 1 + MESSAGES
     async with contextlib.AsyncExitStack() as stack:
-        silent = await stack.enter_async_context(never_reading(service, slow, group))
+        await stack.enter_async_context(never_reading(service, slow, group))
         opened = [listening(service.url, one, {group.group_id: 1}) for one in readers]
         sockets = [await stack.enter_async_context(one) for one in opened]
         before = memory(service)
         async with asyncio.TaskGroup() as tasks:
             for one in sockets:
-                tasks.create_task(read_all(one, last))
-            tasks.create_task(send_large(alice, group, MESSAGES))
+                tasks.create_task(read_all(one, 1 + MESSAGES))
+            tasks.create_task(send_large(alice, group, MESSAGES, KIB))
         grown = (memory(service, "VmHWM") - before) >> 20
         sys.stdout.write(
-            f"{MESSAGES} messages of 256 KiB to {READERS + 1} sockets: +{grown} MiB, bound {BOUND}\n"
+            f"{MESSAGES} messages of {KIB} KiB to {READERS + 1} sockets: +{grown} MiB, bound {BOUND}\n"
         )
         assert grown < BOUND
+
+
+async def test_a_reader_that_never_reads_is_cut_off_and_comes_back(
+    make_service: Callable[..., Service],
+) -> None:
+    service = make_service(COTERIE_STALL_SECONDS="0.5", COTERIE_SOCKETS_SESSION="1")
+    alice, slow = await Device.guest(service.url), await Device.guest(service.url)
+    group = await alice.create_group()
+    await alice.add(group, slow)
+    async with never_reading(service, slow, group) as silent:
+        await send_large(alice, group, 20)
         await until_ended(service, slow)
         silent.websocket.transport.resume_reading()
         with contextlib.suppress(websockets.ConnectionClosed):  # where the goodbye found no room any more
-            await silent.ended()
+            assert (await silent.ended())["code"] == "too_slow"
     seen = silent.seqs(group.group_id)
     assert seen == list(range(2, 2 + len(seen)))
-    assert len(seen) < MESSAGES
+    assert len(seen) < 20
     async with listening(service.url, slow, {group.group_id: 1 + len(seen)}) as again:
-        await again.until_seq(group.group_id, last)
-        assert again.seqs(group.group_id) == list(range(2 + len(seen), last + 1))
+        await again.until_seq(group.group_id, 21)
+        assert again.seqs(group.group_id) == list(range(2 + len(seen), 22))
 
 
 async def until_ended(service: Service, device: Device) -> None:
