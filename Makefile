@@ -4,7 +4,7 @@ SETUP = $(PYTHON) tools/setup.py
 SUITES = .venv/bin/python tools/suites.py
 .DEFAULT_GOAL := help
 TESTS = test-unit test-contract test-vectors test-db test-conformance test-supabase test-pyodide test-web test-e2e
-.PHONY: help run chat test lint authz conformance chaos wheels bench pictures lock setup clean $(TESTS)
+.PHONY: help run chat test lint authz load soak conformance chaos wheels bench pictures lock setup clean $(TESTS)
 
 help: ## list the targets
 	@sed -n 's/^\([a-z%-]*\):.*## /\1\t/p' Makefile | awk -F '\t' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -46,6 +46,14 @@ authz: ## everybody asks everything by every method, forged tokens everywhere, s
 chaos: ## kill the service and Postgres and cut connections under load, and miss nothing (SECONDS, SEED)
 	@$(SETUP) conformance
 	@PYTHONPATH=.:conformance .venv/bin/python tests/chaos/run.py
+
+load: ## the service under load: sends, fan-out, reads, sizes, several processes (PARTS)
+	@$(SETUP) test
+	@.venv/bin/python bench/service/run.py $(PARTS)
+
+soak: ## an hour at half load, watched for growth (SECONDS)
+	@$(SETUP) test
+	@.venv/bin/python bench/service/soak.py
 
 bench: ## print the benchmarks' figures
 	@$(SETUP) test

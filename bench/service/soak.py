@@ -93,8 +93,7 @@ async def all_had(listeners: Listening, messages: int) -> None:
 async def soak(stage: Stage, seconds: float) -> tuple[str, list[str]]:
     """The figures, and what is wrong."""
     service = stage.service()
-    people = await stage.people(GROUPS)
-    hot_people = people[:SOCKETS]
+    hot_people, people = await stage.people(SOCKETS), await stage.people(GROUPS)
     *groups, hot = await stage.groups(*[[one] for one in people], hot_people)
     text = body()
     pairs: list[tuple[Person, str]] = list(zip(people, groups, strict=True))
