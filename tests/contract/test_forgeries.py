@@ -19,7 +19,7 @@ from tests.support.figures import SEED, report, share
 from tests.support.forgeries import Forger
 from tests.support.issuer import Issuer
 from tests.support.server import Service
-from tests.support.socket_client import open_socket
+from tests.support.socket_client import listening, open_socket
 from tests.support.unlimited import UNLIMITED
 from tests.support.world import Mint
 
@@ -141,6 +141,24 @@ async def test_no_forged_token_is_taken_by_the_socket(victim: Victim) -> None:
     report(forgeries=len(tokens), accepted=len(wrong))
     assert wrong == [], f"SEED={SEED}"
     assert await refused_by_the_socket(victim.url, {"the good one": forger.good}) != []
+
+
+async def test_no_forged_token_prolongs_a_socket(victim: Victim) -> None:
+    """The frame `token`, on a socket that was opened with a good one; a good one of somebody else neither."""
+    forger = await make_forger(victim)
+    stranger = await Device.guest(victim.url)
+    tokens = {**forger.all(), "a good one of somebody else": stranger.token}
+    wrong, names = [], {*share(tokens, KINDS), "a good one of somebody else"}
+    for name in names:
+        async with listening(victim.url, victim.device) as socket:
+            await socket.send("token", token=tokens[name])
+            await socket.send("ping")
+            while (frame := await socket.next())["type"] not in ("error", "pong"):
+                pass
+            if (frame["type"], frame.get("code")) != ("error", "no_session"):
+                wrong.append(f"{name}: {json.dumps(frame)[:200]}")
+    report(forgeries=len(names), accepted=len(wrong))
+    assert wrong == [], f"SEED={SEED}"
 
 
 async def test_a_key_that_has_gone_verifies_nothing(victim: Victim, guarded: Service) -> None:
