@@ -44,7 +44,7 @@ from edge_functions.functions import (
     send_message,
     welcomes_list,
 )
-from edge_functions.health import health, ready, sample
+from edge_functions.health import Readiness, health, sample
 from edge_functions.identity import ROUTES
 from edge_functions.metrics import sampled
 from edge_functions.observed import Observed
@@ -109,7 +109,7 @@ def create_app(settings: Settings) -> Observed:
             Mount("/functions/v1", _functions),
             Mount("/auth/v1", routes=ROUTES),
             Route("/health", health),
-            Route("/ready", ready),
+            Route("/ready", Readiness().answer),
             Mount("/", Site(settings.site, WEB)),
         ],
         lifespan=lifespan,

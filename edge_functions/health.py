@@ -24,14 +24,22 @@ async def health(_request: Request) -> Response:
     return JSONResponse({"ok": True})
 
 
-async def ready(request: Request) -> Response:
-    """200 when requests are welcome; otherwise 503 `not_ready` with `failing`."""
-    failing = await faults(request.state.services)
-    if request.scope.get("stopping"):
-        failing.append("stopping")
-    if failing:
-        return problem(ServiceError(503, "not_ready", failing=failing))
-    return JSONResponse({"ready": True})
+class Readiness:
+    """Answers `/ready`. Nobody has to sign in for it, so at most one statement runs for it, however many ask."""
+
+    def __init__(self) -> None:
+        self._looking: asyncio.Task[list[str]] | None = None
+
+    async def answer(self, request: Request) -> Response:
+        """200 when requests are welcome; otherwise 503 `not_ready` with `failing`."""
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(faults(request.state.services))
+        failing = [*await asyncio.shield(self._looking)]
+        if request.scope.get("stopping"):
+            failing.append("stopping")
+        if failing:
+            return problem(ServiceError(503, "not_ready", failing=failing))
+        return JSONResponse({"ready": True})
 
 
 async def faults(services: Services) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from edge_functions.__main__ import main
 from edge_functions.environment import markdown
 from edge_functions.settings import Settings
 from tests.support.caller import Device, Http
@@ -198,6 +199,16 @@ async def test_ready_says_what_is_amiss_and_health_does_not_care(
         pass
 
 
+async def test_many_who_ask_at_once_cost_the_database_one_statement(
+    make_service: Callable[..., Service], database: str
+) -> None:
+    port = free_port()
+    http = Http(make_service(DATABASE_URL=database, COTERIE_METRICS=f"127.0.0.1:{port}").url)
+    answers = await asyncio.gather(*(http.get("/ready") for _ in range(100)))
+    assert {one.status_code for one in answers} == {200}
+    assert (await scraped(port))['coterie_database_seconds_count{function="other"}'] < 50
+
+
 # ---- metrics
 
 
@@ -264,7 +275,11 @@ async def test_requests_and_the_database_stand_in_the_metrics(measured: tuple[Se
 
 
 @pytest.mark.parametrize("words", [(), ("admin",), ("admin", "forget")])
-def test_a_command_that_there_is_not_is_refused(words: tuple[str, ...]) -> None:
-    done = server(*words)
-    assert done.returncode == 2
-    assert done.stderr.startswith("usage: coterie-server")
+def test_a_command_that_there_is_not_is_refused(
+    words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["coterie-server", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith("usage: coterie-server")
