@@ -281,6 +281,26 @@ def test_who_left_can_be_added_anew_and_keeps_the_history(office: PostOffice) ->
     assert alice.texts(group_id) == ["first time", "second time"]
 
 
+def test_a_broken_group_is_mended_by_being_added_anew(office: PostOffice) -> None:
+    group_id, alice, bob = invited(office)
+    bob.accept(group_id)
+    office.pump()
+    bob.send(group_id, "before it broke")
+    office.pump()
+    group = bob.record(group_id)
+    bob.rows["groups"][group.key] = group.with_(state="broken", why="broken").encode()
+    bob.crash()
+    alice.remove(group_id, bob)
+    office.pump()
+    alice.add(group_id, bob.user_id)
+    office.pump()
+    bob.accept(group_id)
+    bob.send(group_id, "mended")
+    office.pump()
+    assert bob.texts(group_id) == alice.texts(group_id) == ["before it broke", "mended"]
+    assert same_state(group_id, alice, bob)
+
+
 def test_a_past_state_of_the_group_is_not_entered(office: PostOffice) -> None:
     """A last resort opens a Welcome again: the one by which the device came in at first is no way back."""
     first, (alice, bob) = friends(office, "Alice", "Bob")
