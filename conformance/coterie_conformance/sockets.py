@@ -8,8 +8,9 @@ from typing import Any
 
 import websockets
 
-from coterie_conformance.api import Device, Group, Json, Place
+from coterie_conformance.api import Device, Group
 from coterie_conformance.catalog import Broken
+from coterie_conformance.service import Json, Place
 
 WAIT_SECONDS = 30
 """A frame that has not come by then will not come."""

@@ -14,7 +14,8 @@ from urllib.parse import SplitResult, urlsplit
 import h11
 import httpx
 
-from coterie_conformance.api import Answer, Device, Json
+from coterie_conformance.api import Device
+from coterie_conformance.service import Answer, Json
 
 _OPEN_AT_ONCE = 100
 _ANSWER_SECONDS = 300

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from coterie_conformance.api import Device, Group, Place
+from coterie_conformance.api import Device, Group
 from coterie_conformance.catalog import NotAsked
+from coterie_conformance.service import Place
 from coterie_conformance.volley import Volley
 
 _SIGN_INS_AT_ONCE = 20

@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable
 import httpx
 import websockets
 
-from coterie_conformance.api import Answer, Device, Group
+from coterie_conformance.api import Device, Group
 from coterie_conformance.catalog import Broken, same
+from coterie_conformance.service import Answer
 from coterie_conformance.sockets import listening
 
 _PAUSE_SECONDS = 0.02

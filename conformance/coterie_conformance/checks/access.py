@@ -3,8 +3,9 @@
 import base64
 import json
 
-from coterie_conformance.api import Answer, Device, Json
+from coterie_conformance.api import Device
 from coterie_conformance.catalog import check, require
+from coterie_conformance.service import Answer, Json
 from coterie_conformance.world import World
 
 FUNCTIONS = (

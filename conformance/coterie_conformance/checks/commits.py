@@ -5,8 +5,9 @@ import secrets
 from typing import Any
 
 from coterie_conformance import framing
-from coterie_conformance.api import Device, Group, Json, new_id
+from coterie_conformance.api import Device, Group, new_id
 from coterie_conformance.catalog import check, require, same
+from coterie_conformance.service import Json
 from coterie_conformance.world import World
 
 

@@ -3,8 +3,9 @@
 import asyncio
 import json
 
-from coterie_conformance.api import Device, Group, Json
+from coterie_conformance.api import Device, Group
 from coterie_conformance.catalog import check, require, same
+from coterie_conformance.service import Json
 from coterie_conformance.sockets import WAIT_SECONDS, listening, open_socket
 from coterie_conformance.world import World
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import httpx
 
-from coterie_conformance.api import Answer
 from coterie_conformance.catalog import check, require, same
+from coterie_conformance.service import Answer
 from coterie_conformance.world import World
 
 

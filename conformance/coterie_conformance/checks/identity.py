@@ -2,8 +2,9 @@
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from coterie_conformance.api import Device, Json
+from coterie_conformance.api import Device
 from coterie_conformance.catalog import NotAsked, check, require, same
+from coterie_conformance.service import Json
 from coterie_conformance.sockets import listening
 from coterie_conformance.world import World
 

@@ -4,8 +4,9 @@ import asyncio
 import statistics
 import time
 
-from coterie_conformance.api import Answer, Device, from_now, invite_body, join_body, new_id
+from coterie_conformance.api import Device, from_now, invite_body, join_body, new_id
 from coterie_conformance.catalog import check, require, same
+from coterie_conformance.service import Answer
 from coterie_conformance.world import World
 
 

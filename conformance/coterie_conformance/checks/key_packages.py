@@ -4,8 +4,9 @@ import asyncio
 import time
 
 from coterie_conformance import framing
-from coterie_conformance.api import Device, Json, new_id
+from coterie_conformance.api import Device, new_id
 from coterie_conformance.catalog import NotAsked, check, require, same
+from coterie_conformance.service import Json
 from coterie_conformance.world import World
 
 

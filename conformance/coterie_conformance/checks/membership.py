@@ -1,7 +1,8 @@
 """Who may read and write when: newcomers, those removed, those who left, those added anew."""
 
-from coterie_conformance.api import Device, Group, Json, new_id
+from coterie_conformance.api import Device, Group, new_id
 from coterie_conformance.catalog import check, require, same
+from coterie_conformance.service import Json
 from coterie_conformance.sockets import listening
 from coterie_conformance.world import World
 
