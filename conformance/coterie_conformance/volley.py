@@ -6,6 +6,7 @@ The last bytes are written in one turn of the event loop, so every request is in
 import asyncio
 import json
 import ssl
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -19,6 +20,8 @@ from coterie_conformance.service import Answer, Json
 
 _OPEN_AT_ONCE = 100
 _ANSWER_SECONDS = 300
+_IDLE_SECONDS = 2.0
+"""Servers close connections that were idle for longer, uvicorn after 5 s: with a request on its way into them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,7 @@ class _Line:
         self._http = h11.Connection(h11.CLIENT)
         self._reader, self._writer = reader, writer
         self._last = b""
+        self._used = time.monotonic()
 
     @classmethod
     async def open(cls, url: SplitResult) -> Self:
@@ -63,11 +67,12 @@ class _Line:
         return cls(*await asyncio.open_connection(url.hostname, port, ssl=secure))
 
     def usable(self) -> bool:
-        """Ready for one more request; the other side may have closed it meanwhile."""
+        """Ready for one more request: the other side has not closed it, and is not about to."""
         if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
             self._http.start_next_cycle()
+        idle = time.monotonic() - self._used > _IDLE_SECONDS
         open_still = not (self._reader.at_eof() or self._writer.is_closing())
-        return open_still and self._http.our_state is h11.IDLE
+        return open_still and not idle and self._http.our_state is h11.IDLE
 
     async def load(self, shot: Shot) -> None:
         """Send all but the last byte."""
@@ -94,6 +99,7 @@ class _Line:
             elif isinstance(event, h11.Data):
                 content += bytes(event.data)
             elif isinstance(event, h11.EndOfMessage):
+                self._used = time.monotonic()
                 return Answer.of(status, headers, content)
 
     async def pour(self, url: SplitResult, token: str, chunk: bytes, at_most: int) -> tuple[int | None, int]:
