@@ -6,7 +6,7 @@ from typing import Any
 
 from coterie.core import device, people
 from coterie.core.group import controls, lines, outbox
-from coterie.core.records import Chat, Group, Outgoing, group_key
+from coterie.core.records import Chat, Group, Invitation, Outgoing, group_key
 from coterie.core.state import Turn
 
 
@@ -42,6 +42,10 @@ def enter(turn: Turn, joined: Any, group_id: str, name: str, cursor: int, old: G
     for row in turn.rows(Outgoing, group.key):  # of an earlier membership
         turn.delete(row)
     turn.put(group)
+    invitation = turn.get(Invitation, group.key)
+    if invitation:  # also of another Welcome than the one that let this device in
+        turn.delete(invitation)
+        turn.show("invitation_gone", group_id=group_id)
     _chat(turn, group_id, name)
     lines.learn_own_name(turn, group)
     return group

@@ -166,8 +166,6 @@ def _enter(
     if not met:
         group = lines.notice(turn, group, "new_key", [invitation.sender])
     group = entering.say_hello(turn, group)
-    turn.delete(invitation)
-    turn.show("invitation_gone", group_id=group.group_id)
     return views.group(turn, lines.save(turn, group))
 
 

@@ -11,7 +11,7 @@ from coterie.core import content as contents
 from coterie.core import device, entering, invite, views
 from coterie.core.effects import DEVICE_LANE, Call
 from coterie.core.group import lines, outbox
-from coterie.core.records import Group, Join, Me, Outgoing, group_key
+from coterie.core.records import Group, Invitation, Join, Me, Outgoing, group_key
 from coterie.core.state import Turn
 from coterie.errors import InviteError, StateError
 from coterie_wire import WireError, from_hex, integer, is_uuid, uuid_bytes
@@ -55,12 +55,14 @@ def waiting_for(turn: Turn, group_id: str) -> Join | None:
 
 
 def start(turn: Turn, link: invite.Link, preview: invite.Preview, name: str) -> dict[str, Any]:
-    """Ask to join; asking again is the same request. Raises `StateError` (`already_member`, `read_only`)."""
+    """Ask to join; asking again is the same request. Raises `StateError` (`already_member`, `invited`, `read_only`)."""
     if turn.backend.read_only:
         raise StateError("read_only", views.sentence("imported", []))
     group = turn.get(Group, group_key(preview.group_id))
     if group and group.state == "active":
         raise StateError("already_member", "You are in this group already.")
+    if turn.get(Invitation, group_key(preview.group_id)):  # the service takes this device for a member
+        raise StateError("invited", "Somebody has added you to this group: accept or decline that first.")
     open_join = waiting_for(turn, preview.group_id)
     if open_join:
         return views.join(open_join)

@@ -110,6 +110,46 @@ def test_declining_tells_the_service_and_uses_the_key_up(office: PostOffice) -> 
     assert alice.names(group_id) == ["Alice", "Bob"], "a leaf until a member removes it"
 
 
+def test_a_link_to_a_group_with_an_invitation_says_so(office: PostOffice) -> None:
+    group_id, alice, bob = invited(office)
+    link = alice.invite(group_id)
+    office.pump()
+    with pytest.raises(StateError) as caught:
+        bob.ask(link, "Bob")
+    assert caught.value.code == "invited"
+    bob.decline(group_id)
+    office.pump()
+    bob.ask(link, "Bob")
+    office.pump()
+    bob.send(group_id, "by the link")
+    office.pump()
+    assert alice.texts(group_id) == ["by the link"]
+
+
+def test_who_is_added_while_a_join_waits_comes_in_once(office: PostOffice) -> None:
+    _, (alice, bob) = friends(office, "Alice", "Bob")
+    bob.publish()
+    group_id = alice.create("Second")
+    link = alice.invite(group_id)
+    office.pump()
+    alice.online = False
+    join_id = bob.ask(link, "Bob")
+    office.pump()
+    alice.add(group_id, bob.user_id)
+    office.post(alice)
+    alice.online = True
+    office.pump()
+    office.wait(10)
+    assert office.joins[join_id]["status"] == "welcomed"
+    assert bob.engine.invitations() == []
+    assert bob.rows["invitations"] == {}
+    assert bob.joins() == []
+    bob.send(group_id, "here")
+    office.pump()
+    assert alice.texts(group_id) == ["here"]
+    assert same_state(group_id, alice, bob)
+
+
 def test_one_that_was_accepted_is_not_shown_again(office: PostOffice) -> None:
     group_id, _, bob = invited(office)
     raw = dict(waiting(office, bob))
