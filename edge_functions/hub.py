@@ -299,11 +299,13 @@ class Hub:
             position.until = until
             socket.fall_back(feed.group)
         else:
-            self._push(feed, socket, position, [one for one in frames if one[0] >= first])
+            self._push(feed, socket, position, frames, first)
 
-    def _push(self, feed: Feed, socket: Socket, position: Position, frames: list[tuple[int, str]]) -> None:
+    def _push(
+        self, feed: Feed, socket: Socket, position: Position, frames: list[tuple[int, str]], first: int
+    ) -> None:
         for seq, text in frames:
-            if seq <= position.sent:
+            if seq <= position.sent or seq < first:
                 continue
             # a gap: never jump over it; or a slow reader, for whom what comes must not wait in memory
             if seq != position.sent + 1 or not socket.outbox.has_room:
