@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -39,7 +39,7 @@ class Field(Shape):
     read: Callable[[Any, str], Any]
     """Takes the JSON value and the field's name. Raises `ServiceError`: 400 `bad_request`, 413 `too_large`."""
     default: Any = _REQUIRED
-    """The JSON value that stands for a missing field."""
+    """The JSON value that stands for a missing field; None: there is none, and it is read as None."""
 
     @property
     def required(self) -> bool:
@@ -54,10 +54,10 @@ def read_fields(takes: Mapping[str, Field], raw: Mapping[str, Any]) -> dict[str,
     """
     values: dict[str, Any] = {}
     for name, field in takes.items():
-        value = raw.get(name, field.default)
-        if value is _REQUIRED:
+        if name not in raw and field.required:
             raise bad_request(f"{name} is missing.")
-        values[name] = field.read(value, name)
+        value = raw.get(name, field.default)
+        values[name] = None if name not in raw and value is None else field.read(value, name)
     unknown = sorted(raw.keys() - takes.keys())
     if unknown:
         raise bad_request(f"Unknown field: {ascii(unknown[0])[:60]}.")
@@ -105,9 +105,8 @@ def one_of(*allowed: int, default: int) -> Field:
 
 
 def optional(field: Field) -> Field:
-    """The same, or missing, or null; read as None then."""
-    schema = {**nullable(field).schema, "default": None}
-    return Field(schema, lambda value, name: None if value is None else field.read(value, name), None)
+    """The same, or missing; read as None then."""
+    return replace(field, default=None)
 
 
 def boolean() -> Field:

@@ -48,9 +48,11 @@ def guarded(make_service: Callable[..., Service]) -> Service:
 async def victim(guarded: Service) -> AsyncIterator[Victim]:
     """With the embedded identity."""
     db = await asyncpg.connect(guarded._environment["DATABASE_URL"])
-    async with httpx.AsyncClient(base_url=guarded.url, timeout=30, verify=False) as client:  # noqa: S501 - no TLS here
-        yield Victim(guarded.url, client, db, await Device.guest(guarded.url))
-    await db.close()
+    try:
+        async with httpx.AsyncClient(base_url=guarded.url, timeout=30, verify=False) as client:  # noqa: S501 - no TLS here
+            yield Victim(guarded.url, client, db, await Device.guest(guarded.url))
+    finally:
+        await db.close()
 
 
 async def make_forger(victim: Victim) -> Forger:
