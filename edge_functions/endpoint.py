@@ -12,6 +12,7 @@ from starlette.routing import Router
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from edge_functions import log
 from edge_functions.auth import Claims, bearer
 from edge_functions.body import read_json
 from edge_functions.errors import ServiceError, bad_request, defect
@@ -178,5 +179,7 @@ def problem(error: ServiceError, body: Mapping[str, Any] | None = None) -> Respo
 
 @contextlib.asynccontextmanager
 async def _alone(_app: object) -> AsyncIterator[dict[str, Services]]:
-    async with open_services(Settings.from_environment()) as services:
+    settings = Settings.from_environment()
+    log.configure(settings.log, settings.log_level)
+    async with open_services(settings) as services:
         yield {"services": services}
