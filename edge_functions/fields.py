@@ -144,15 +144,14 @@ def time() -> Field:
     return Field({"type": "string", "format": "date-time", "maxLength": 40}, _time)
 
 
-def uuids(*, at_most: int = _MOST) -> Field:
+def uuids() -> Field:
     """A list of different UUIDs."""
-    schema = {"type": "array", "items": uuid().schema, "maxItems": at_most, "uniqueItems": True}
+    schema = {"type": "array", "items": uuid().schema, "maxItems": _MOST, "uniqueItems": True}
 
     def read(value: Any, name: str) -> list[str]:
-        ids = [
-            _checked(uuid_text, one, name=f"an id in {name}") for one in _list(value, name, at_most=at_most)
-        ]
-        return _different(ids, name)
+        return _different(
+            [_checked(uuid_text, one, name=f"an id in {name}") for one in _list(value, name)], name
+        )
 
     return Field(schema, read)
 
@@ -169,14 +168,13 @@ def user_ids(*, at_most: int) -> Field:
     return Field(schema, read)
 
 
-def hex_list(*, at_least: int = 0, at_most: int, item_at_most: int) -> Field:
+def hex_list(*, at_most: int, item_at_most: int) -> Field:
     """A list of values in hex, each of 1 to `item_at_most` bytes."""
     item = hexes(at_most=item_at_most)
-    schema = {"type": "array", "items": item.schema, "minItems": at_least, "maxItems": at_most}
+    schema = {"type": "array", "items": item.schema, "maxItems": at_most}
 
     def read(value: Any, name: str) -> list[bytes]:
-        items = _list(value, name, at_least=at_least, at_most=at_most)
-        return [item.read(one, f"an item of {name}") for one in items]
+        return [item.read(one, f"an item of {name}") for one in _list(value, name, at_most=at_most)]
 
     return Field(schema, read)
 
@@ -299,11 +297,9 @@ def _time(value: Any, name: str) -> datetime:
     raise bad_request(f"{name} must be a time in RFC 3339, in UTC.")
 
 
-def _list(value: Any, name: str, *, at_least: int = 0, at_most: int = _MOST) -> list[Any]:
+def _list(value: Any, name: str, *, at_most: int = _MOST) -> list[Any]:
     if not isinstance(value, list) or len(value) > at_most:
         raise bad_request(f"{name} must be a list of at most {at_most}.")
-    if len(value) < at_least:
-        raise bad_request(f"{name} must not be empty.")
     return value
 
 
