@@ -37,6 +37,7 @@ SENTENCES = {
     "state_behind": "A message with this counter or a higher one was sent already.",
     "too_large": "The request is too large.",
     "too_many": "Too many; try again later.",
+    "too_many_devices": "This user has as many devices as one may have.",
     "too_slow": "This connection is too slow.",
     "too_soon": "Too soon; try again later.",
     "unavailable": "The database cannot be reached; try again.",

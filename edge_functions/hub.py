@@ -1,6 +1,6 @@
 """Fan-out: one LISTEN per process, one query per group and wake-up, however many sockets it serves.
 
-A notification carries a group and a seq, or a device whose key packages or fellow devices changed, and nothing
+A notification carries a group and a seq, a device whose key packages, or a user whose devices changed, and nothing
 else. What a socket gets was listed for it by the database, in the same snapshot as the rows. A socket first catches
 up with queries of its own device; it turns live in the moment when its position equals the feed's, so that nothing
 is missed and nothing comes twice. Whenever in doubt it falls back to catching up, from its own position.
@@ -58,6 +58,8 @@ class Hub:
         self._retry = settings.listen_retry_seconds
         self._stall = settings.stall_seconds
         self._sockets: set[Socket] = set()
+        self._by_news: dict[str, set[Socket]] = {}
+        """By notification, who hears it (`Socket.news`): one word must not cost a look at every socket."""
         self._feeds: dict[str, Feed] = {}
         self._changed: asyncio.Queue[str] = asyncio.Queue()
         self._changed_groups: set[str] = set()
@@ -98,10 +100,17 @@ class Hub:
     def add(self, socket: Socket) -> None:
         """From now on `socket` hears of changes; its worker has to run `work`."""
         self._sockets.add(socket)
+        for news in socket.news:
+            self._by_news.setdefault(news, set()).add(socket)
 
     def remove(self, socket: Socket) -> None:
         """Forget it."""
         self._sockets.discard(socket)
+        for news in socket.news:
+            if (hearers := self._by_news.get(news)) is not None:
+                hearers.discard(socket)
+                if not hearers:
+                    del self._by_news[news]
         for group in list(socket.positions):
             self._drop(socket, group)
 
@@ -255,10 +264,15 @@ class Hub:
                         raise
                     feed.recheck = True
                     await asyncio.sleep(self._retry)
+        except Exception:  # a defect: each socket looks for itself, and ends if it meets the same
+            for socket in feed.live():
+                socket.fall_back(feed.group)
+            raise
         finally:
             feed.running = False
 
     async def _deliver(self, feed: Feed, position: int | None, sockets: list[Socket]) -> None:
+        announced = feed.heard
         keys = {one.key for one in sockets}
         row = await self._db.row(
             "select * from coterie.fan_out_v1($1, $2, $3, $4)",
@@ -273,6 +287,10 @@ class Hub:
         ]
         if frames:
             feed.position = frames[-1][0]
+        elif (
+            feed.heard == announced
+        ):  # of a log that a standby without its end took over: do not ask for ever
+            feed.heard = position or 0
         feed.heard = max(feed.heard, row["last_seq"] or 0)
         for socket in feed.live():
             self._deliver_to(feed, socket, members.get(socket.key), frames)
@@ -400,6 +418,8 @@ class Hub:
                 TimeoutError,
             ) as error:
                 _log.warning("Not listening to the database: %s", type(error).__name__)
+            except Exception as error:  # noqa: BLE001 - whatever it is, this process must not stay deaf
+                _log.error("Delivery: %s", defect(error))
             await asyncio.sleep(self._retry)
 
     async def _listen_once(self) -> None:
@@ -435,8 +455,8 @@ class Hub:
 
     def _hear(self, payload: str) -> None:
         group, _, seq = payload.partition(":")
-        if group in ("device", "packages"):
-            self._hear_of_device(group, seq)
+        if group in ("user", "packages"):
+            self._hear_of_devices(group, payload)
         elif group == "session":
             self.end_sessions([seq])
         elif seq == "0":
@@ -445,10 +465,8 @@ class Hub:
             feed.heard = max(feed.heard, int(seq))
             self._wake(feed)
 
-    def _hear_of_device(self, what: str, device: str) -> None:
-        for socket in self._sockets:
-            if socket.device_id != device:
-                continue
+    def _hear_of_devices(self, what: str, payload: str) -> None:
+        for socket in self._by_news.get(payload, ()):
             if what == "packages":
                 socket.work.put_nowait(KEY_PACKAGES)
             else:

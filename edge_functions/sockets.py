@@ -182,6 +182,11 @@ class Socket:
         """What the database knows it by."""
         return (self.device_id, self.session_id)
 
+    @property
+    def news(self) -> tuple[str, str]:
+        """Notifications of the database that are for this socket's device, or for all of its user."""
+        return (f"packages:{self.device_id}", f"user:{json.loads(self.claims)['sub']}")
+
     def tell_once(self, join: dict[str, Any], text: str) -> None:
         """Push news about a join, once per status."""
         news = (join["join_id"], join["status"])

@@ -24,10 +24,10 @@ language sql volatile set search_path = '' as $$
   select pg_notify('coterie', p_group::text || ':' || p_seq::text)
 $$;
 
--- Says to the sockets of a user's devices that these have changed.
+-- Says to the sockets of a user's devices that these have changed: one word for all, however many they are.
 create or replace function coterie.announce_devices() returns void
 language sql volatile set search_path = '' as $$
-  select pg_notify('coterie', 'device:' || d.device_id::text) from coterie.devices d where d.user_id = coterie.my_user()
+  select pg_notify('coterie', 'user:' || coterie.my_user())
 $$;
 
 ------------------------------------------------------------------------------------------------------------------------
@@ -46,6 +46,9 @@ begin
   perform pg_advisory_xact_lock(hashtextextended(encode(p_key, 'hex'), 1)); -- two retries at once make one device
   select * into v_device from coterie.devices d where d.signature_key = p_key and d.user_id = coterie.my_user();
   if not found then
+    if (select count(*) from coterie.devices d where d.user_id = coterie.my_user()) >= 500 then -- they are kept for ever
+      perform coterie.fail(409, 'too_many_devices');
+    end if;
     insert into coterie.devices (user_id, signature_key, name, kind)
     values (coterie.my_user(), p_key, p_name, p_kind) returning * into v_device; -- another user's key: key_in_use
     perform coterie.announce_devices();

@@ -28,6 +28,6 @@ app = Function(
         "proof": hexes(size=64),
     },
     gives={"device_id": uuid(), "user_id": text()},
-    errors={403: ["bad_proof", "device_revoked"], 409: ["key_in_use"]},
+    errors={403: ["bad_proof", "device_revoked"], 409: ["key_in_use", "too_many_devices"]},
     common=EVERYWHERE,
 )

@@ -85,6 +85,32 @@ async def test_the_other_devices_hear_of_a_new_one_and_of_a_name(service: Servic
         assert "device_changed" not in [frame["type"] for frame in his.frames]
 
 
+async def test_a_user_with_many_devices_costs_the_others_nothing(service: Service, database_url: str) -> None:
+    """One notification for all of them, and no more of them than a bound."""
+    alice = await Device.guest(service.url)
+    execute(
+        database_url,
+        "insert into coterie.devices (user_id, signature_key, name, kind) select "
+        f"'{alice.user_id}', sha256(('{alice.user_id}' || n)::bytea), 'x', 'person' from generate_series(2, 500) n",
+    )
+    heard: asyncio.Queue[str] = asyncio.Queue()
+    listener = await asyncpg.connect(database_url)
+    try:
+        await listener.add_listener("coterie", lambda *event: heard.put_nowait(str(event[-1])))
+        (await alice.register(name="Telephone")).ok()
+        await listener.execute("select pg_notify('coterie', 'the end')")
+        notifications = [await heard.get()]
+        while notifications[-1] != "the end":
+            notifications.append(await heard.get())
+    finally:
+        await listener.close()
+    assert notifications == [f"user:{alice.user_id}", "the end"]
+    kept, alice.key = alice.key, Ed25519PrivateKey.generate()
+    (await alice.register()).refused(409, "too_many_devices")
+    alice.key = kept
+    assert (await alice.register()).ok()["device_id"] == alice.device_id
+
+
 # ---- revoking
 
 EVERY_CALL: dict[str, dict[str, Any]] = {
