@@ -19,7 +19,7 @@ from tests.support.server import Service
 PACKAGE = Path(__file__).parent.parent.parent / "conformance"
 SEED = int(os.environ.get("CONFORMANCE_SEED") or secrets.randbits(32))
 """Of schedules; told with a failure."""
-SHARE = Sizes(rounds=2, committers=200, racers=40, messages=80, seed=SEED)
+SHARE = Sizes(rounds=3, committers=100, racers=30, messages=80, seed=SEED)
 
 
 @pytest.fixture(scope="module")
