@@ -97,6 +97,11 @@ def postgres(name: str, text: str) -> str:
     """A connection URI of Postgres; it may hold a password, so no sentence quotes it."""
     if not re.match(r"postgres(ql)?://", text):
         raise SettingsError(f"{name} must begin with postgresql://.")
+    places = urlsplit(text).netloc.rpartition("@")[2].split(",")
+    if not all(re.fullmatch(r"(\[[^\]]*\]|[^:\[\]]*)(:\d+)?", place) for place in places):
+        raise SettingsError(
+            f"{name} cannot be read: in its user and password / ? # @ : and % are written as %2F and so on."
+        )
     return text
 
 

@@ -90,6 +90,13 @@ def test_an_address_for_metrics_that_is_taken_is_said_in_a_sentence(service: Ser
     assert done.stderr.endswith("cannot be used (Address already in use).\n")
 
 
+def test_a_password_that_is_not_quoted_is_said_without_it() -> None:
+    done = server("serve", PORT=str(free_port()), DATABASE_URL="postgresql://u:hun/ter2@localhost/d")
+    assert done.returncode == 2
+    assert done.stderr.startswith("DATABASE_URL cannot be read")
+    assert "hun" not in done.stdout + done.stderr
+
+
 # ---- log
 
 
