@@ -384,6 +384,32 @@ async def test_sockets_survive_a_lost_database_connection(
     assert socket.seqs(group.group_id) == [2, 3]
 
 
+async def test_a_listener_that_dies_while_a_socket_catches_up_leaves_no_gap(
+    make_database: Callable[[], str], make_service: Callable[..., Service]
+) -> None:
+    """Several pages behind, messages still coming, and nobody listens for a while: each comes once, in order."""
+    database = make_database()
+    service = make_service(DATABASE_URL=database, COTERIE_LISTEN_RETRY_SECONDS="0.2")
+    alice = await Device.guest(service.url)
+    group = await alice.create_group()
+    for _ in range(450):  # pages have 200
+        (await alice.send(group)).ok()
+    end = (
+        "select pg_terminate_backend(pid) from pg_stat_activity"
+        " where datname = current_database() and query like '%LISTEN%' and pid <> pg_backend_pid()"
+    )
+    async with listening(service.url, alice) as socket:
+        for page in range(3):
+            await socket.until_seq(group.group_id, 1 + 200 * page)
+            execute(database, end)
+            (await alice.send(group)).ok()
+        await socket.until_seq(group.group_id, 453)
+        (await alice.send(group)).ok()
+        await socket.until_seq(group.group_id, 454)
+        await socket.settle()
+    assert socket.seqs(group.group_id) == list(range(1, 455))
+
+
 async def test_deliver_over_http_says_what_it_is(service: Service) -> None:
     alice = await Device.guest(service.url)
     answer = await alice.http.get("/functions/v1/deliver")

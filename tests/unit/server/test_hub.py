@@ -31,13 +31,14 @@ class Log:
             await self.held[name].wait()
 
     async def value(self, statement: str, claims: str, *arguments: Any) -> str:
-        """`deliver_open_v1` and `get_messages_v1`; `claims` is the name of the device."""
+        """`deliver_open_v1` and `get_messages_v1`; a user is named like their device."""
+        name = json.loads(claims)["sub"]
         if "deliver_open" in statement:
             group = {"group_id": GROUP, "from_seq": 1, "until_seq": None}
-            return json.dumps({"device_id": claims, "groups": [group], "pending": [], "joins": [], **NOTHING})
+            return json.dumps({"device_id": name, "groups": [group], "pending": [], "joins": [], **NOTHING})
         _, after, limit = arguments
         last = self.last
-        await self.answer(claims)
+        await self.answer(name)
         return json.dumps(
             {"envelopes": [{"seq": seq} for seq in range(after + 1, last + 1)][:limit], "last_seq": last}
         )
@@ -62,7 +63,9 @@ class Listener:
     """A socket with its worker running; `seqs` is what was put in its outbox."""
 
     def __init__(self, hub: Hub, name: str) -> None:
-        self.socket = Socket(name, f"session of {name}", name, {}, Outbox(1000, 10**6, Waiting(10**9)))
+        self.socket = Socket(
+            name, f"session of {name}", json.dumps({"sub": name}), {}, Outbox(1000, 10**6, Waiting(10**9))
+        )
         self.seqs: list[int] = []
         hub.add(self.socket)
         self.socket.work.put_nowait(None)
@@ -193,6 +196,82 @@ async def test_a_database_that_is_away_is_asked_again(
         await one.until(2)
     assert one.seqs == [1, 2]
     await one.stop()
+    await hub.stop()
+
+
+async def test_a_defect_while_serving_leaves_each_socket_to_look_for_itself(
+    hub: Hub, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def row(*_arguments: Any) -> Any:
+        raise RuntimeError("a row that nobody thought of")
+
+    async with asyncio.timeout(10):
+        one = Listener(hub, "one")
+        append(hub, log)
+        await one.caught_up()
+        monkeypatch.setattr(log, "row", row)
+        append(hub, log)
+        await one.until(2)
+    assert one.seqs == [1, 2]
+    await one.stop()
+    await hub.stop()
+
+
+async def test_an_announcement_of_what_is_not_there_is_asked_for_once(
+    hub: Hub, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A standby without the end of the log took over."""
+    asked = 0
+    fanned = log.row
+
+    async def row(*arguments: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        await asyncio.sleep(0)
+        return await fanned(*arguments)
+
+    monkeypatch.setattr(log, "row", row)
+    async with asyncio.timeout(10):
+        one = Listener(hub, "one")
+        append(hub, log)
+        await one.caught_up()
+        hub._hear(f"{GROUP}:9")
+        while hub._feeds[GROUP].running:
+            assert asked < 5
+            await asyncio.sleep(0)
+        append(hub, log)
+        await one.until(2)
+    assert one.seqs == [1, 2]
+    await one.stop()
+    await hub.stop()
+
+
+@pytest.mark.parametrize("error", [OSError("gone"), RuntimeError("a defect")])
+async def test_who_cannot_listen_tries_again(log: Log, error: Exception) -> None:
+    class Connection:
+        def add_termination_listener(self, _callback: Any) -> None:
+            pass
+
+        async def add_listener(self, *_arguments: Any) -> None:
+            pass
+
+        def terminate(self) -> None:
+            pass
+
+    tries = 0
+
+    async def listener() -> Connection:
+        nonlocal tries
+        tries += 1
+        if tries < 3:
+            raise error
+        return Connection()
+
+    log.listener = listener  # type: ignore[attr-defined]
+    hub = Hub(log, replace(Settings(), listen_retry_seconds=0.001))  # type: ignore[arg-type]
+    async with asyncio.timeout(10):
+        await hub.start()
+    assert tries == 3
     await hub.stop()
 
 
