@@ -232,7 +232,7 @@ class Settings:
     retention_spent_days: float = setting(
         "COTERIE_RETENTION_SPENT_DAYS",
         30.0,
-        "finished joins, ended invites and sessions, and key packages that were given out are kept so long",
+        "finished joins, ended invites, and sessions that ended are kept so long",
     )
     retention_welcome_days: float = setting(
         "COTERIE_RETENTION_WELCOME_DAYS", 90.0, "a Welcome that nobody fetched is kept so long"

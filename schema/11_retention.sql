@@ -37,7 +37,7 @@ end $$;
 -- when there is none. Null when another process sweeps.
 --   p_acked    ciphertext that all have acknowledged stays so long
 --   p_all      any ciphertext; null: for ever
---   p_spent    finished joins, ended invites, sessions that ended, key packages that were given out
+--   p_spent    finished joins, ended invites, sessions that ended
 --   p_welcome  Welcomes that nobody fetched, and what else waits for their devices
 create or replace function coterie.retention_v1(
   p_acked interval, p_all interval, p_spent interval, p_welcome interval, p_after uuid, p_batch integer)
@@ -53,6 +53,7 @@ declare
   v_invites bigint;
   v_sessions bigint;
   v_packages bigint;
+  v_claims bigint;
   v_limits bigint;
 begin
   perform set_config('role', 'coterie_system', true);
@@ -94,20 +95,22 @@ begin
   get diagnostics v_sessions = row_count;
 
   delete from coterie.key_packages where (device_id, ref) in (
-    select device_id, ref from coterie.key_packages
-    where claimed_at < now() - p_spent or not_after < now() limit p_batch for update skip locked);
+    select device_id, ref from coterie.key_packages -- one that was given out too: until then it could be published again
+    where not_after < now() limit p_batch for update skip locked);
   get diagnostics v_packages = row_count;
 
   delete from coterie.key_package_claims where (device_id, claim_id) in ( -- the next claim of the device does it too
     select device_id, claim_id from coterie.key_package_claims
     where created_at < now() - interval '1 day' limit p_batch for update skip locked);
+  get diagnostics v_claims = row_count;
 
   delete from coterie.limits where key in (
     select key from coterie.limits where free_at < now() limit p_batch for update skip locked);
   get diagnostics v_limits = row_count;
 
   return json_build_object('next', v_next, 'messages', v_messages, 'welcomes', v_welcomes, 'joins', v_joins,
-    'invites', v_invites, 'sessions', v_sessions, 'key_packages', v_packages, 'limits', v_limits);
+    'invites', v_invites, 'sessions', v_sessions, 'key_packages', v_packages,
+    'claims', v_claims, 'limits', v_limits);
 end $$;
 
 -- The embedded identity's share: sessions that ended (a day later than above, so that what belongs to them has gone),
