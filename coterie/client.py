@@ -228,7 +228,7 @@ class Client(Driver):
         try:
             await self._sessions.adopt(session)
         except Refused as error:
-            await self._session_over("device_revoked" if error.code == "device_revoked" else "session_ended")
+            await self._was_over(error)
             raise
         self._go_online()
         self.back_online()

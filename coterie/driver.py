@@ -20,7 +20,7 @@ from coterie.errors import (
 )
 from coterie.ports import TABLES, Answer, Clock, Store, Transport
 from coterie.posting import Posting
-from coterie.session import EARLY, Sessions
+from coterie.session import EARLY, OVER, Sessions
 from coterie.sync import Sync
 from coterie_wire import Envelope
 
@@ -232,9 +232,16 @@ class Driver:
             if answer.status == 403 and answer.body.get("code") == "device_revoked":
                 raise Refused("device_revoked", str(answer.body.get("message")), 403)
         except Refused as error:
-            await self._session_over("device_revoked" if error.code == "device_revoked" else "session_ended")
+            if not await self._was_over(error):
+                raise Unreachable(error.code, error.sentence) from error
             raise
         return answer
+
+    async def _was_over(self, error: Refused) -> bool:
+        """Whether a refusal ends the session for good; then it is told."""
+        if error.code in OVER:
+            await self._session_over("device_revoked" if error.code == "device_revoked" else "session_ended")
+        return error.code in OVER
 
     async def _session_over(self, code: str) -> None:
         """The session goes, all else stays; said once, with what can be done."""
@@ -333,8 +340,8 @@ class Driver:
             await self._sync.new_token(await self._sessions.token())
         except Unreachable:
             return  # the next tick tries again
-        except Refused:
-            await self._session_over("session_ended")
+        except Refused as error:
+            await self._was_over(error)
 
 
 def _known(error: BaseException) -> CoterieError | None:

@@ -17,6 +17,24 @@ from coterie.ports import Answer, Clock, Transport
 EARLY = 60
 """Renew a token this many seconds before it ends."""
 
+OVER = frozenset(
+    {
+        "device_revoked",
+        "refresh_token_already_used",
+        "refresh_token_not_found",
+        "session_ended",
+        "session_expired",
+        "session_not_found",
+        "user_banned",
+        "user_not_found",
+    }
+)
+"""Codes (of Supabase Auth, of the functions, of this client) that say that the session is gone for good.
+
+Any other refusal may be a fault of a deployment or of something on the way, and pass: the session is kept, because a
+guest who loses it is lost.
+"""
+
 Do = Callable[[Callable[[Engine, int], Step]], Awaitable[None]]
 """Run a change of the engine and save it."""
 
@@ -84,12 +102,12 @@ class Sessions:
             return self._current().access_token
 
     async def sign_out(self) -> None:
-        """End the session at the service, if it can be reached and the session still holds."""
+        """End this session (not the user's others) at the service, if it can be reached and the session still holds."""
         self._unsaved = None
         if self._engine().session is None:
             return
         try:
-            await self._transport.request("POST", "/auth/v1/logout", {}, await self.token())
+            await self._transport.request("POST", "/auth/v1/logout?scope=local", {}, await self.token())
         except (Unreachable, RemoteError):
             return  # the state goes all the same; the service ends the session when it expires
 

@@ -58,7 +58,7 @@ class SupabaseTransport:
         self._auth: dict[tuple[str, str, str], Call] = {
             ("POST", "signup", ""): self._sign_up,
             ("POST", "token", "grant_type=refresh_token"): self._refresh,
-            ("POST", "logout", ""): self._sign_out,
+            ("POST", "logout", "scope=local"): self._sign_out,
             ("GET", "user", ""): self._user,
         }
 
@@ -122,7 +122,7 @@ class SupabaseTransport:
         return _record(found.session)
 
     async def _sign_out(self, _: Mapping[str, Any], token: str | None) -> Answer:
-        await self._client.auth.admin.sign_out(token or self._key)
+        await self._client.auth.admin.sign_out(token or self._key, "local")
         return Answer(204, {})
 
     async def _user(self, _: Mapping[str, Any], token: str | None) -> Answer:

@@ -167,3 +167,17 @@ async def test_a_token_that_ended_early_is_renewed(arrive: Arrive, service: Serv
     await client._do(lambda engine, now: engine.signed_in(spoilt, now))
     assert await client.list_passkeys() == []
     assert client._engine.session.access_token not in (session.access_token, spoilt.access_token)
+
+
+async def test_signing_out_ends_this_session_and_no_other(arrive: Arrive, service: Service) -> None:
+    client, second = await started(arrive), arrive()
+    passkey = Passkey(service.url)
+    await registered(client, passkey)
+    await second.start()
+    await signed_in(second, passkey)
+    token = await second.token()
+    await second.sign_out()
+    headers = {"authorization": f"Bearer {token}"}
+    assert (await Device(service.url).http.get("/auth/v1/user", headers=headers)).status_code == 403
+    assert len(await client.devices()) == 2
+    assert client._engine.snapshot("online")["session"]["state"] == "active"

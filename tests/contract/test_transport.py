@@ -298,7 +298,7 @@ async def test_a_guest_signs_in_renews_and_signs_out(
     assert (user.body.get("user") or user.body)["id"] == session["user"]["id"]
     await _registered(transport, renewed.body)
     assert await _function(transport, "groups_list", token) == (200, None)
-    assert (await transport.request("POST", "/auth/v1/logout", {}, token)).status == 204
+    assert (await transport.request("POST", "/auth/v1/logout?scope=local", {}, token)).status == 204
     assert await _function(transport, "groups_list", token) == (401, "no_session")
 
 

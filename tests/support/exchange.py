@@ -241,7 +241,7 @@ class Wire:
                 return Answer(400, {"error_code": "refresh_token_not_found", "msg": "Invalid Refresh Token"})
             self.refresh_tokens.discard(body["refresh_token"])
             return self._session()
-        if path == "/auth/v1/logout":
+        if path == "/auth/v1/logout?scope=local":
             known = token in self.tokens
             self.tokens.clear()
             self.refresh_tokens.clear()

@@ -371,6 +371,32 @@ async def test_a_refused_session_is_told_once_and_nothing_is_lost(exchange: Exch
     assert len(alice.wire.posts("device_register")) == 1, "nobody new is made in its place"
 
 
+REFUSALS = {
+    "another service": Answer(404, {"code": "not_found", "message": "There is nothing at this address."}),
+    "a proxy": Answer(403, {"error": "Forbidden"}),
+    "a fault of the service": Answer(400, {"code": "bad_json", "message": "Could not read body."}),
+}
+
+
+@pytest.mark.parametrize("path", ["/auth/v1/token?grant_type=refresh_token", "/functions/v1/device_register"])
+@pytest.mark.parametrize("who", REFUSALS)
+async def test_a_refusal_that_may_pass_does_not_end_a_guests_session(
+    exchange: Exchange, who: str, path: str
+) -> None:
+    """A service that is set up wrongly for an hour must not cost guests who they are."""
+    group_id, (alice, bob) = await exchange.friends("Alice", "Bob")
+    alice.wire.answers[path] = REFUSALS[who]
+    (alice.wire.tokens if "token" in path else alice.wire.bound).clear()
+    await alice.client.send_text(group_id=group_id, text="hi")
+    await exchange.clock.advance(LIFE + 30)
+    assert await alice.states(group_id) == ["pending"]
+    assert alice.problems() == []
+    alice.wire.answers.clear()
+    await exchange.clock.advance(40)
+    assert await alice.states(group_id) == ["sent"]
+    assert await bob.texts(group_id) == ["hi"]
+
+
 @pytest.mark.parametrize("answer", ["junk", "another user", "full"])
 async def test_a_renewal_that_fails_oddly_stalls_nothing(exchange: Exchange, answer: str) -> None:
     group_id, (alice, bob) = await exchange.friends("Alice", "Bob")
