@@ -90,7 +90,7 @@ def _apply(settings: Settings, given: argparse.Namespace) -> int:
             "Set DATABASE_URL to the database, with a user that may create roles and schemas."
         )
     apply_now(settings.database_url)
-    print("The schema is applied.")
+    print("The database has what this version needs.")
     return 0
 
 

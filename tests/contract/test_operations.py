@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -290,3 +291,10 @@ def test_a_command_that_there_is_not_is_refused(
         main()
     assert ended.value.code == 2
     assert capsys.readouterr().err.startswith("usage: coterie-server")
+
+
+def test_the_command_runs_from_anywhere(tmp_path: Path) -> None:
+    """As tools/setup.py puts it into the venv."""
+    command = ROOT / ".venv" / "bin" / "coterie-server"
+    done = subprocess.run([command, "settings"], cwd=tmp_path, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, markdown(Settings)), done.stderr

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import stat
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from edge_functions.schema import schema_version
 from tests.contract.test_operations import server
 from tests.support.caller import Device
-from tests.support.server import Service, execute, start_service
+from tests.support.server import ROOT, Service, execute, start_service
 from tests.support.socket_client import listening
 
 
@@ -85,6 +86,28 @@ def test_what_is_no_backup_leaves_all_as_it_is(
     )
 
 
+def test_a_backup_of_an_earlier_version_is_brought_to_this_one(
+    tmp_path: Path, make_database: Callable[[], str]
+) -> None:
+    earlier, present = make_database(), make_database()
+    text = zipfile.ZipFile(ROOT / "tests/earlier/d86c0c0.zip").read("schema/apply_schema.sql").decode()
+    user = "00000000-0000-4000-8000-000000000001"
+    execute(
+        earlier,
+        f"""begin; {text}; comment on schema coterie is 'schema {"0" * 64}';
+            insert into coterie.auth_users (user_id, is_anonymous) values ('{user}', true); commit""",
+    )
+    file = str(tmp_path / "earlier.backup")
+    assert server("admin", "backup", file, DATABASE_URL=earlier).returncode == 0
+    assert server("admin", "restore", file, DATABASE_URL=present).returncode == 0
+    shown = json.loads(server("admin", "status", DATABASE_URL=present).stdout)
+    assert shown["schema_version"] == schema_version()
+    execute(
+        present,
+        f"do $$ begin assert exists (select from coterie.auth_users where user_id = '{user}'); end $$",
+    )
+
+
 def test_a_backup_is_never_written_over_and_needs_something_to_back_up(
     own: Service, tmp_path: Path, make_database: Callable[[], str]
 ) -> None:
@@ -100,10 +123,12 @@ def test_a_backup_is_never_written_over_and_needs_something_to_back_up(
     assert not (tmp_path / "new").exists()
 
 
-def test_the_schema_is_printed_for_those_who_apply_it_otherwise() -> None:
+def test_the_schema_is_applied_or_printed_for_those_who_do_it_otherwise(database: str) -> None:
     done = server("apply-schema", "--print")
     assert done.returncode == 0
     assert f"comment on schema coterie is 'schema version {schema_version()}, " in done.stdout
+    done = server("apply-schema", DATABASE_URL=database)
+    assert (done.returncode, done.stdout) == (0, "The database has what this version needs.\n")
     done = server("apply-schema")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("Set DATABASE_URL to the database")
