@@ -53,6 +53,7 @@ class Service:
             **environment,
         }
         self._process: subprocess.Popen[str] | None = None
+        self._serving = False
 
     def start(self) -> None:
         """Start it and wait until it says that it is ready."""
@@ -65,9 +66,10 @@ class Service:
             text=True,
             preexec_fn=_end_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509
         )
+        self._serving = False
         ready = threading.Event()
         threading.Thread(target=self._copy_output, args=(self._process, ready), daemon=True).start()
-        if not ready.wait(START_SECONDS) or self._process.poll() is not None:
+        if not ready.wait(START_SECONDS) or not self._serving:
             self.kill()
             raise RuntimeError(f"The service did not start:\n{self.log.read_text()}")
 
@@ -78,6 +80,7 @@ class Service:
                 log.write(line)
                 log.flush()
                 if line.startswith("Coterie is ready"):
+                    self._serving = True
                     ready.set()
         ready.set()  # it ended
 
