@@ -28,8 +28,7 @@ begin
     execute format('create policy system on coterie.%I to coterie_system using (true) with check (true)', v_table);
   end loop;
   -- retention deletes from these; to pass over rows that somebody holds it may lock them, and never change them
-  foreach v_table in array array['welcomes', 'joins', 'invites', 'device_sessions', 'key_packages',
-                                 'key_package_claims'] loop
+  foreach v_table in array array['welcomes', 'joins', 'device_sessions', 'key_packages', 'key_package_claims'] loop
     execute format('grant select, update, delete on coterie.%I to coterie_system', v_table);
     execute format('create policy sweep_lock on coterie.%I for update to coterie_system using (true) with check (false)', v_table);
     execute format('create policy sweep on coterie.%I for delete to coterie_system using (true)', v_table);
@@ -51,6 +50,9 @@ create policy definer_end on coterie.auth_sessions for update to coterie_owner
 -- retention drops bodies, and nothing else of a message
 grant update (body) on coterie.messages to coterie_system;
 create policy sweep on coterie.messages for update to coterie_system using (true) with check (body is null);
+-- and of an invite its preview
+grant select, update (preview) on coterie.invites to coterie_system;
+create policy sweep on coterie.invites for update to coterie_system using (true) with check (preview = '\x00');
 grant select (group_id) on coterie.groups to coterie_system;
 create policy system on coterie.groups for select to coterie_system using (true);
 -- only whether a session has ended

@@ -57,7 +57,7 @@ begin
         'invite_id', encode(i.invite_id, 'hex'), 'created_by', i.created_by, 'created_at', coterie.rfc3339(i.created_at),
         'expires_at', coterie.rfc3339(i.expires_at), 'max_uses', i.max_uses, 'uses', i.uses, 'approval', i.approval,
         'ended_at', coterie.rfc3339(i.ended_at)) order by i.created_at, i.invite_id), '[]'))
-    from coterie.invites i where i.group_id = p_group);
+    from coterie.invites i where i.group_id = p_group and i.preview <> '\x00'); -- the others went (11_retention.sql)
 end $$;
 
 create or replace function coterie.invite_revoke_v1(p_claims jsonb, p_invite bytea) returns json

@@ -82,10 +82,10 @@ begin
     limit p_batch for update skip locked);
   get diagnostics v_joins = row_count;
 
-  delete from coterie.invites where invite_id in (
-    select invite_id from coterie.invites i
-    where least(ended_at, expires_at) < now() - p_spent
-      and not exists (select from coterie.joins j where j.invite_id = i.invite_id)
+  -- The id stays: made anew by who knows the link, it would lead old links into a group of theirs.
+  update coterie.invites set preview = '\x00' where invite_id in (
+    select invite_id from coterie.invites
+    where least(ended_at, expires_at) < now() - p_spent and preview <> '\x00'
     limit p_batch for update skip locked);
   get diagnostics v_invites = row_count;
 

@@ -12,7 +12,7 @@ import pytest
 from edge_functions.db import Database
 from edge_functions.retention import sweep
 from edge_functions.settings import Settings
-from tests.support.caller import Device, Group, join_body, new_id
+from tests.support.caller import Device, Group, invite_body, join_body, new_id
 from tests.support.server import Service
 from tests.support.socket_client import listening
 
@@ -177,11 +177,27 @@ async def test_joins_invites_and_welcomes_that_are_over_go(world: World) -> None
     await world.age("invites", "ended_at", days=31)
     await world.age("joins", "created_at", "status = 'expired'", days=31)
     assert await world.sweep() == {"joins": 1, "invites": 1}
+    assert await world.count("invites", "preview <> '\\x00'") == 1
+    listed = (await alice.call("invites_list", group_id=group.group_id)).ok()["invites"]
+    assert [one["invite_id"] for one in listed] == [alive.hex()]
     assert (await carol.poll(waiting))["status"] == "waiting"
     (await alice.call("invite_info", invite_id=alive.hex())).ok()
     assert await world.count("welcomes") == 1
     await world.age("welcomes", "created_at", days=91)
     assert await world.sweep() == {"welcomes": 1}
+
+
+async def test_an_old_link_is_not_taken_over_by_who_knows_it(world: World) -> None:
+    """An id that could be made anew would lead everybody who opens the old link into another group."""
+    alice, mallory, bob = [await Device.guest(world.url) for _ in range(3)]
+    link = await alice.invite(await alice.create_group())
+    theirs = await mallory.create_group()
+    await world.age("invites", "expires_at", days=60)
+    assert await world.sweep() == {"invites": 1}
+    body = {**invite_body(theirs), "invite_id": link.hex()}
+    (await mallory.call("invite_create", **body)).refused(409, "invite_exists")
+    (await bob.call("invite_info", invite_id=link.hex())).refused(404, "invite_unavailable")
+    assert await world.sweep() == {}
 
 
 async def test_sessions_tokens_and_packages_that_are_over_go(world: World) -> None:
