@@ -39,8 +39,6 @@ def enter(turn: Turn, joined: Any, group_id: str, name: str, cursor: int, old: G
         invites_since=joined.epoch,
         handover_by=turn.now + controls.HANDOVER_WITHIN,
     )
-    for row in turn.rows(Outgoing, group.key):  # of an earlier membership
-        turn.delete(row)
     turn.put(group)
     invitation = turn.get(Invitation, group.key)
     if invitation:  # also of another Welcome than the one that let this device in
@@ -48,7 +46,12 @@ def enter(turn: Turn, joined: Any, group_id: str, name: str, cursor: int, old: G
         turn.show("invitation_gone", group_id=group_id)
     _chat(turn, group_id, name)
     lines.learn_own_name(turn, group)
-    return group
+    for row in turn.rows(Outgoing, group.key):  # of an earlier membership
+        if row.kind == "message":
+            outbox.refused(turn, row, "not_a_member", "you were taken out of the group before it went out.")
+        else:
+            turn.delete(row)
+    return lines.need(turn, group_id)
 
 
 def _chat(turn: Turn, group_id: str, name: str) -> None:

@@ -60,9 +60,7 @@ def take(turn: Turn, raw: Any, *, alone: bool = False) -> None:
     old, group = turn.get(Invitation, invitation.key), turn.get(Group, invitation.key)
     if (old and old.seq >= invitation.seq) or _served(turn, group, invitation):
         return
-    if group and group.state == "active":
-        if lines.first_time(turn, group, "invitation", _digest(invitation), group.cursor):
-            lines.save(turn, lines.notice(turn, group, "bad_invitation"))
+    if group and group.state == "active" and not _added_anew(turn, group, invitation):
         return
     if not old and _full(turn, invitation):
         return
@@ -70,6 +68,19 @@ def take(turn: Turn, raw: Any, *, alone: bool = False) -> None:
         invitation = invitation.with_(state="failed", why=NO_KEYS, welcome=b"")
     turn.put(invitation)
     turn.show("invitation", invitation=_view(turn, invitation))
+
+
+def _added_anew(turn: Turn, group: Group, invitation: Invitation) -> bool:
+    """Whether the service says that a group in which the device is has gone on without it, and added it again.
+
+    Then nothing is sent there until the user decides, or the group goes on after all. Any other invitation to a group
+    that the device has is a line.
+    """
+    anew = invitation.from_seq > group.cursor + 1
+    if lines.first_time(turn, group, "invitation", _digest(invitation), group.cursor):
+        group = lines.notice(turn, group, "added_anew" if anew else "bad_invitation")
+        lines.save(turn, group.with_(why="added_anew") if anew else group)
+    return anew
 
 
 def _full(turn: Turn, invitation: Invitation) -> bool:
@@ -135,11 +146,12 @@ def accept(turn: Turn, group_id: str) -> dict[str, Any]:
     except turn.mls.MlsError:
         raise InviteError("bad_welcome", UNREADABLE) from None
     _check(turn, invitation, joined, old)
-    if people.differs(known.get(joined.inviter.identity), joined.inviter):
+    sender = known.get(joined.inviter.identity)
+    if people.differs(sender, joined.inviter) or (old and old.state == "active" and sender is None):
         raise InviteError("key_changed", WRONG_KEY)
     for ref in refs:
         packages.used(turn, ref)
-    return _enter(turn, invitation, joined, old, met=joined.inviter.identity in known)
+    return _enter(turn, invitation, joined, old, met=sender is not None)
 
 
 def _check(turn: Turn, invitation: Invitation, joined: Any, old: Group | None) -> None:
@@ -183,6 +195,9 @@ def decline(turn: Turn, group_id: str) -> None:
     invitation = _need(turn, group_id)
     for ref in _refs_of_ours(turn, invitation):
         packages.used(turn, ref)
+    group = turn.get(Group, invitation.key)
+    if group and group.why == "added_anew":
+        lines.save(turn, lines.notice(turn, group.with_(state="left", why="left_self"), "left_self"))
     turn.put(invitation.with_(state="declined", welcome=b""))
     outbox.post(turn, DIRECTORY_LANE, "group_leave", {"group_id": group_id})
     turn.show("invitation_gone", group_id=group_id)

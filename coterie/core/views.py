@@ -38,6 +38,8 @@ CAUSES = {
     "key_changed": "Somebody came as {0}, with other keys than {0} has in your other groups. Be careful what you say.",
     "refused_key": "{0} was not added: the service gave a key that is not theirs.",
     "not_added": "{0} could not be added.",
+    "added_anew": "The service says that you were taken out of this group and added anew. If that is so, accept the"
+    " invitation; until then nothing is sent here.",
     "bad_invitation": "The service handed over an invitation to this group, in which you are. It was ignored.",
     "left": "{0} left.",
     "removed": "{0} was removed by {1}. The invite links ended.",

@@ -39,7 +39,8 @@ def receive(turn: Turn, envelope: Envelope, *, paged: bool) -> None:
     if missing:
         group = lines.notice(turn, group, "gap", [str(missing)])
     own_line = envelope.seq in outbox.sent_seqs(turn, group)
-    group = group.with_(cursor=envelope.seq, index=int(own_line), updated_at=turn.now)
+    why = "" if group.why == "added_anew" else group.why  # it goes on after all
+    group = group.with_(cursor=envelope.seq, index=int(own_line), updated_at=turn.now, why=why)
     turn.put(group)
     if group.state == "active":
         group = _open(turn, group, envelope)

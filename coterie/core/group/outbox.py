@@ -172,7 +172,7 @@ def head(turn: Turn, lane: bytes, blocked: set[bytes]) -> Outgoing | None:
     group = turn.get(Group, lane)
     if not rows or rows[0].accepted_seq or rows[0].key in blocked:
         return None
-    if group and (group.state in ("removed", "broken") or group.why == "state_behind"):
+    if group and (group.state in ("removed", "broken") or group.why in ("state_behind", "added_anew")):
         return None
     return rows[0]
 

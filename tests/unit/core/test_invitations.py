@@ -321,6 +321,69 @@ def test_who_left_can_be_added_anew_and_keeps_the_history(office: PostOffice) ->
     assert alice.texts(group_id) == ["first time", "second time"]
 
 
+def taken_out_and_added_anew(office: PostOffice) -> tuple[str, Device, Device]:
+    """While Bob was away, Alice removed him from a group and added him again; he had a line to send."""
+    group_id, alice, bob = invited(office)
+    bob.accept(group_id)
+    office.pump()
+    bob.online = False
+    bob.send(group_id, "written meanwhile")
+    alice.remove(group_id, bob)
+    office.pump()
+    alice.add(group_id, bob.user_id)
+    office.pump()
+    bob.run(bob.engine.invited([waiting(office, bob)], office.now))
+    bob.online = True
+    return group_id, alice, bob
+
+
+def test_who_was_taken_out_and_added_anew_while_away_decides(office: PostOffice) -> None:
+    group_id, alice, bob = taken_out_and_added_anew(office)
+    sent = len([one for one in office.log if one[:2] == (bob.device_id, "send_message")])
+    office.pump()
+    assert "taken out of this group and added anew" in bob.group(group_id)["why"]
+    assert bob.states(group_id) == ["pending"]
+    assert len([one for one in office.log if one[:2] == (bob.device_id, "send_message")]) == sent
+    bob.accept(group_id)
+    office.pump()
+    assert bob.states(group_id) == ["failed"], "said, not dropped in silence"
+    bob.send(group_id, "back")
+    office.pump()
+    assert alice.texts(group_id) == ["back"]
+    assert bob.texts(group_id) == ["written meanwhile", "back"]
+    assert bob.record(group_id).epoch_authenticator == alice.record(group_id).epoch_authenticator
+
+
+def test_declining_to_be_added_anew_ends_the_group(office: PostOffice) -> None:
+    group_id, _, bob = taken_out_and_added_anew(office)
+    bob.decline(group_id)
+    office.pump()
+    assert bob.group(group_id)["state"] == "left"
+    assert bob.group(group_id)["can_forget"]
+    assert office.welcomes(bob) == []
+
+
+def test_a_group_that_goes_on_after_all_goes_on(office: PostOffice) -> None:
+    """The service lied: the next envelope in sequence shows that this device is a member as before."""
+    first, (alice, bob) = friends(office, "Alice", "Bob")
+    bob.publish()
+    second = alice.create("Second")
+    office.pump()
+    alice.add(second, bob.user_id)
+    office.pump()
+    lie = waiting(office, bob) | {"group_id": first, "from_seq": 100, "seq": 99}
+    bob.run(bob.engine.invited([lie], office.now))
+    assert bob.group(first)["can_send"] is False
+    told = bob.accept(first)["invitation"]
+    assert told["state"] == "failed"
+    assert bob.record(first).state == "active", "the trap was not entered"
+    alice.send(first, "are you there?")
+    office.pump()
+    bob.send(first, "yes")
+    office.pump()
+    assert alice.texts(first) == bob.texts(first) == ["are you there?", "yes"]
+
+
 def test_a_broken_group_is_mended_by_being_added_anew(office: PostOffice) -> None:
     group_id, alice, bob = invited(office)
     bob.accept(group_id)
