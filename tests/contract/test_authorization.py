@@ -147,7 +147,7 @@ async def test_everybody_by_every_method_is_answered_as_the_table_says(world: Wo
     report(
         probes=prober.probes,
         accepted=prober.accepted,
-        endpoints=len(TABLES["function"]),
+        endpoints=len({row.target for row in TABLES["function"]}),
         allowed=prober.allowed,
     )
     assert prober.wrong == []
