@@ -40,14 +40,14 @@ class _Target:
     join: Join | None
     socket: Socket
 
-    async def readable(self) -> str:
-        """All that this device can read in which a Welcome could stand, as text."""
-        found: list[object] = [await self.device.call("groups_list")]
+    async def look(self) -> tuple[int, str]:
+        """How many groups this device is in, and all that it can read in which a Welcome could stand, as text."""
+        groups = (await self.device.call("groups_list")).ok()["groups"]
+        found: list[object] = [groups, (await self.device.call("welcomes_list")).ok()]
         if self.join is not None:
             found.append(await self.device.poll(self.join))
-        found.append((await self.device.call("welcomes_list")).body)
         await self.socket.settle()
-        return str((found, self.socket.frames))
+        return len(groups), str((found, self.socket.frames))
 
 
 class _CommitRace:
@@ -113,15 +113,14 @@ class _CommitRace:
 
     async def _losers_left_nothing(self, shots: list[Shot], winner: int) -> None:
         """No newcomer can read a Welcome but the winner's; each Welcome is for one of them alone."""
-        texts = "".join([await one.readable() for one in self.targets])
+        seen = await asyncio.gather(*(one.look() for one in self.targets))
+        texts = "".join(text for _, text in seen)
         for number, shot in enumerate(shots):
             found = shot.body["welcomes"][0]["welcome"] in texts
             require(number == winner or not found, "the Welcome of a commit that lost can be read")
             require(number != winner or found, "the winner's Welcome cannot be read")
-        target = self.targets[winner % _TARGETS]
-        for other in self.targets:
-            groups = (await other.device.call("groups_list")).ok()["groups"]
-            same(len(groups), int(other is target), "the groups of a newcomer")
+        groups = [count for count, _ in seen]
+        same(groups, [int(number == winner % _TARGETS) for number in range(_TARGETS)], "newcomers' groups")
 
 
 @check(
