@@ -73,6 +73,7 @@ class Limits:
             "sends": Rate(settings.limit_sends, MINUTE),
             "commits": Rate(settings.limit_commits, MINUTE),
             "claims": Rate(settings.limit_claims, MINUTE),
+            "packages": Rate(settings.limit_packages, HOUR),
             "invites": Rate(settings.limit_invites, HOUR),
             "joins": Rate(settings.limit_joins, HOUR),
             "sockets": Rate(settings.limit_sockets, MINUTE),

@@ -189,8 +189,9 @@ class Settings:
     limit_commits: int = setting(
         "COTERIE_LIMIT_COMMITS", 600, "commits and new groups, per user and minute", 1
     )
-    limit_claims: int = setting(
-        "COTERIE_LIMIT_CLAIMS", 600, "claims of joins and of key packages, per user and minute", 1
+    limit_claims: int = setting("COTERIE_LIMIT_CLAIMS", 600, "claims of joins, per user and minute", 1)
+    limit_packages: int = setting(
+        "COTERIE_LIMIT_PACKAGES", 300, "claims of key packages, per user and hour", 1
     )
     limit_invites: int = setting("COTERIE_LIMIT_INVITES", 300, "new invites, per user and hour", 1)
     limit_joins: int = setting(

@@ -22,5 +22,5 @@ app = Function(
         "missing": listed(record(_DEVICE)),
     },
     errors={409: ["claim_id_reused"]},
-    pace="claims",
+    pace="packages",
 )

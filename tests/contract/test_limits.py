@@ -107,7 +107,7 @@ def test_a_server_that_knows_no_address_limits_none() -> None:
         ("COTERIE_LIMIT_COMMITS", "invite_complete"),
         ("COTERIE_LIMIT_COMMITS", "group_create"),
         ("COTERIE_LIMIT_CLAIMS", "invite_claim"),
-        ("COTERIE_LIMIT_CLAIMS", "key_packages_claim"),
+        ("COTERIE_LIMIT_PACKAGES", "key_packages_claim"),
         ("COTERIE_LIMIT_INVITES", "invite_create"),
         ("COTERIE_LIMIT_JOINS", "invite_info"),
         ("COTERIE_LIMIT_JOINS", "invite_join"),
@@ -129,7 +129,7 @@ async def test_each_function_counts_in_its_budget_by_user(
 @pytest.fixture(scope="module")
 def limited(make_service: Make) -> dict[str, Service]:
     """Two services: one with every budget at three, and one with that of `calls` at four."""
-    names = ["SENDS", "COMMITS", "CLAIMS", "INVITES", "JOINS"]
+    names = ["SENDS", "COMMITS", "CLAIMS", "PACKAGES", "INVITES", "JOINS"]
     low = make_service(**{f"COTERIE_LIMIT_{name}": "3" for name in names})
     calls = make_service(COTERIE_LIMIT_CALLS="4")
     return {"COTERIE_LIMIT_CALLS": calls, **{f"COTERIE_LIMIT_{name}": low for name in names}}
