@@ -27,6 +27,10 @@ WRONG_SENDER = "It does not come from the person whom the service names. It was 
 WRONG_KEY = (
     "It comes with other keys than this person had in your other groups. It was refused; nothing was joined."
 )
+STRANGER = (
+    "It would put another state in the place of a group that you have, and comes from somebody whom you have not met."
+    " It was refused; nothing was joined."
+)
 WRONG_GROUP = "It leads into another group than the service says. It was refused; nothing was joined."
 OLD = "It leads into a past state of this group. It was refused; nothing was joined."
 
@@ -147,8 +151,10 @@ def accept(turn: Turn, group_id: str) -> dict[str, Any]:
         raise InviteError("bad_welcome", UNREADABLE) from None
     _check(turn, invitation, joined, old)
     sender = known.get(joined.inviter.identity)
-    if people.differs(sender, joined.inviter) or (old and old.state == "active" and sender is None):
+    if people.differs(sender, joined.inviter):
         raise InviteError("key_changed", WRONG_KEY)
+    if old and old.state == "active" and sender is None:
+        raise InviteError("unknown_sender", STRANGER)
     for ref in refs:
         packages.used(turn, ref)
     return _enter(turn, invitation, joined, old, met=sender is not None)

@@ -354,6 +354,37 @@ def test_who_was_taken_out_and_added_anew_while_away_decides(office: PostOffice)
     assert bob.record(group_id).epoch_authenticator == alice.record(group_id).epoch_authenticator
 
 
+def test_a_stranger_adds_nobody_anew(office: PostOffice) -> None:
+    """A group that one has gives way only to a Welcome of somebody who was met."""
+    first, (alice, bob, carol) = friends(office, "Alice", "Bob", "Carol")
+    bob.publish()
+    group_id = alice.create("Second")
+    office.pump()
+    alice.add(group_id, bob.user_id)
+    office.pump()
+    bob.accept(group_id)
+    office.pump()
+    bob.rows["contacts"].clear()
+    for table in ("groups", "profiles"):
+        bob.rows[table] = {
+            key: row for key, row in bob.rows[table].items() if not key.startswith(uuid_bytes(first))
+        }
+    bob.online = False
+    bob.crash()
+    alice.remove(group_id, bob)
+    office.pump()
+    link = alice.invite(group_id)
+    office.pump()
+    carol.ask(link, "Carol")
+    office.pump()
+    carol.add(group_id, bob.user_id)
+    office.pump()
+    bob.run(bob.engine.invited([waiting(office, bob)], office.now))
+    told = bob.accept(group_id)["invitation"]
+    assert "somebody whom you have not met" in told["why"]
+    assert bob.record(group_id).state == "active"
+
+
 def test_declining_to_be_added_anew_ends_the_group(office: PostOffice) -> None:
     group_id, _, bob = taken_out_and_added_anew(office)
     bob.decline(group_id)
