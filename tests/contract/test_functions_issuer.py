@@ -42,6 +42,11 @@ async def test_its_tokens_are_good_for_everything(trusting: Service, issuer: Iss
         (await device.send(group)).ok()
 
 
+async def test_the_issuers_clock_may_be_a_little_ahead(trusting: Service, issuer: Issuer) -> None:
+    soon = int(time.time()) + 5
+    (await holder(trusting, issuer.token(iat=soon, nbf=soon)).register()).ok()
+
+
 async def test_no_other_token_is(trusting: Service, issuer: Issuer) -> None:
     bad = [
         issuer.token("secret", issuer.secret, "HS256"),  # a symmetric key that stands in public
