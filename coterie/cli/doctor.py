@@ -74,6 +74,8 @@ async def _look_at_device(settings: Settings, open_client: OpenClient, found: Ca
     found(
         "device", f"{clean(snapshot['name'] or 'no name')}, {snapshot['device_id'] or 'not registered yet'}"
     )
+    if snapshot["session"]["why"]:
+        found("session", snapshot["session"]["why"], good=False)
     for group in snapshot["groups"]:
         text = f"{clean(group['name'] or 'unnamed')}: {group['state']}, epoch {group['epoch']}"
         found("group", text, good=group["state"] != "broken")

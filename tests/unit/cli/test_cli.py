@@ -374,3 +374,6 @@ def test_doctor_tells_device_and_groups(script: Script, run: Run, tmp_path: Path
     assert "Ann, d" in out
     assert "Tea: active, epoch 3" in out
     assert "BAD  group    Gone wrong: broken, epoch 3" in out
+    assert "session" not in out
+    script.why = "The service has ended this device's session."
+    assert "BAD  session  The service has ended" in run("doctor", "--server", "http://127.0.0.1:1")[1]
