@@ -24,10 +24,13 @@ async function ask(ceremony) {
   }
 }
 
+/** Without extensions: what they give (a secret, with `prf`) would go back to the service, which chose the options. */
+const plain = ({ extensions: _, ...options }) => options;
+
 /** A new passkey. @param {object} options PublicKeyCredentialCreationOptionsJSON */
 export const makePasskey = (options) =>
-  ask(() => navigator.credentials.create({ publicKey: PublicKeyCredential.parseCreationOptionsFromJSON(options) }));
+  ask(() => navigator.credentials.create({ publicKey: PublicKeyCredential.parseCreationOptionsFromJSON(plain(options)) }));
 
 /** Proof of one that the person has. @param {object} options PublicKeyCredentialRequestOptionsJSON */
 export const usePasskey = (options) =>
-  ask(() => navigator.credentials.get({ publicKey: PublicKeyCredential.parseRequestOptionsFromJSON(options) }));
+  ask(() => navigator.credentials.get({ publicKey: PublicKeyCredential.parseRequestOptionsFromJSON(plain(options)) }));
