@@ -33,8 +33,11 @@ def clean(text: str) -> str:
 
 
 def clock_time(milliseconds: int, now: datetime | None = None) -> str:
-    """The local time of a line; with its date unless it is of today."""
-    at = datetime.fromtimestamp(milliseconds / 1000, UTC).astimezone()
+    """The local time of a line; with its date unless it is of today. Others tell it: it may be none at all."""
+    try:
+        at = datetime.fromtimestamp(milliseconds / 1000, UTC).astimezone()
+    except (OverflowError, ValueError):
+        return "--:--"
     today = (now or datetime.now(UTC)).astimezone().date()
     return at.strftime("%H:%M" if at.date() == today else "%Y-%m-%d %H:%M")
 

@@ -9,6 +9,7 @@ import asyncio
 import json
 import os
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -333,6 +334,18 @@ def test_lines_of_another_day_carry_their_date() -> None:
     at = int(now.timestamp() * 1000)
     assert clock_time(at, now) == now.astimezone().strftime("%H:%M")
     assert clock_time(at, now + timedelta(days=3)) == now.astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+@pytest.mark.parametrize("at", [2**53, 253_402_300_799_000])
+def test_a_time_that_never_was_does_not_end_the_chat(at: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Times are the service's, and a link's end is whoever's who made it; the second is too late east of Greenwich."""
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        assert clock_time(at) == "--:--"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 async def test_piped_input_keeps_characters_whole() -> None:
