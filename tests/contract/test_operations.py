@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from edge_functions.__main__ import main
-from edge_functions.environment import markdown
+from edge_functions.environment import SettingsError, markdown
 from edge_functions.settings import Settings
 from tests.support.caller import Device, Http
 from tests.support.server import ROOT, Service, execute, free_port
@@ -67,6 +67,13 @@ def test_all_faults_are_said_at_once_and_nothing_is_begun() -> None:
     ]  # fmt: skip
     assert "pw" not in done.stderr
     assert done.stdout == ""
+
+
+def test_a_password_among_the_parameters_of_the_database_is_refused() -> None:
+    """`admin backup` hands these to pg_dump, where everybody on the machine can read them."""
+    with pytest.raises(SettingsError, match="before the host") as caught:
+        Settings.from_environment({"DATABASE_URL": "postgresql://u@h/d?sslmode=require&password=hunter2"})
+    assert "hunter2" not in str(caught.value)
 
 
 def test_a_setting_that_there_is_not_is_warned_about_with_its_neighbour() -> None:
