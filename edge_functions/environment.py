@@ -102,7 +102,8 @@ def postgres(name: str, text: str) -> str:
         raise SettingsError(
             f"{name} cannot be read: in its user and password / ? # @ : and % are written as %2F and so on."
         )
-    if re.search(r"[?&](ssl)?password=", text):  # programs get what follows the host as an argument, and `ps` shows it
+    # pg_dump gets what follows the host as an argument, and `ps` shows it
+    if re.search(r"[?&](ssl)?password=", text):
         raise SettingsError(f"{name} must have its password before the host (user:password@host).")
     return text
 
