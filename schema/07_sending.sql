@@ -58,6 +58,18 @@ begin
   return json_build_object('seq', v_send.next_seq, 'server_time', coterie.rfc3339(v_now));
 end $$;
 
+-- The end of a group's messages in a batch: its number is moved once, as the last of those who wrote. None did: nothing.
+create or replace function coterie.end_appends(p_group uuid, p_seq bigint, p_claims jsonb, p_device uuid) returns void
+language plpgsql set search_path = '' as $$
+begin
+  if p_device is not null then
+    perform set_config('coterie.claims', p_claims::text, true), set_config('coterie.device', p_device::text, true);
+    update coterie.group_seq set last_seq = p_seq where group_id = p_group;
+    if not found then raise exception 'The group of a batch cannot be moved.'; end if; -- the batch is rolled back
+    perform coterie.announce(p_group, p_seq);
+  end if;
+end $$;
+
 -- Messages of several senders that arrived together: one transaction, one flush to disk, one NOTIFY a group
 -- (docs/adr/0016-appends-together.md). Parallel arrays, p_claims a JSON array, which as a whole is nobody's claims; the
 -- messages of a group stand side by side, in the order in which they came.
@@ -75,16 +87,21 @@ declare
   v_seq bigint;
   v_epoch bigint;
   v_now timestamptz;
+  v_last_claims jsonb; -- of who wrote last in that group
+  v_last_device uuid;
 begin
   perform set_config('coterie.claims', p_claims::text, true), set_config('role', 'coterie_member', true);
   for i in 1 .. cardinality(p_groups) loop
+    if v_held <> p_groups[i] then
+      perform coterie.end_appends(v_held, v_seq, v_last_claims, v_last_device);
+      v_held := null;
+      v_last_device := null;
+    end if;
     perform set_config('coterie.claims', (p_claims -> (i - 1))::text, true), set_config('coterie.device', '', true);
     select * into v_state from coterie.session_state();
     continue when v_state.device_id is null or v_state.revoked or v_state.ended;
     perform set_config('coterie.device', v_state.device_id::text, true);
-    if v_held is distinct from p_groups[i] then
-      if v_held is not null then perform coterie.announce(v_held, v_seq); end if;
-      v_held := null;
+    if v_held is null then
       if p_groups[1] = p_groups[cardinality(p_groups)] then
         select s.group_id, s.last_seq, s.epoch into v_held, v_seq, v_epoch
         from coterie.group_seq s where s.group_id = p_groups[i] for update;
@@ -104,17 +121,17 @@ begin
       where m.group_id = v_held and m.device_id = v_state.device_id and m.until_seq is null
         and (m.counter_epoch <> v_epoch or m.counter < p_counters[i])
       on conflict do nothing -- the message_id is known
-      returning seq, sender_device),
-    counted as (
-      update coterie.group_members m set counter = p_counters[i], counter_epoch = v_epoch
-      from added a where m.group_id = v_held and m.device_id = a.sender_device)
-    update coterie.group_seq s set last_seq = a.seq from added a where s.group_id = v_held;
+      returning sender_device)
+    update coterie.group_members m set counter = p_counters[i], counter_epoch = v_epoch
+    from added a where m.group_id = v_held and m.device_id = a.sender_device;
     if found then
       v_seq := v_seq + 1;
+      v_last_claims := p_claims -> (i - 1);
+      v_last_device := v_state.device_id;
       v_answers[i] := json_build_object('seq', v_seq, 'server_time', coterie.rfc3339(v_now));
     end if;
   end loop;
-  if v_held is not null then perform coterie.announce(v_held, v_seq); end if;
+  perform coterie.end_appends(v_held, v_seq, v_last_claims, v_last_device);
   return v_answers;
 end $$;
 

@@ -23,7 +23,7 @@ from (select * from coterie.messages where group_id = '{group}' and seq > :after
 """
 
 
-async def measure(stage: Stage, *, rounds: int = 7, seconds: float = 3) -> list[Figure]:
+async def measure(stage: Stage, *, rounds: int = 5, seconds: float = 5) -> list[Figure]:
     """Pages of 100 at random places, through as many connections as a process of the service has."""
     stage.service().close()  # applies the schema
     people = await stage.people(200)

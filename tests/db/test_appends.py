@@ -115,6 +115,17 @@ async def test_nobody_writes_in_the_place_of_who_came_before(
     assert {sender for _, sender in await log(owner, group)} == {alice.device}
 
 
+async def test_a_group_s_number_is_moved_as_the_last_who_wrote(
+    api: asyncpg.Connection, owner: asyncpg.Connection, alice: Member, bob: Member
+) -> None:
+    """Whoever comes after, refused or in another group, may not even see it."""
+    group, other = await alice.group(), await bob.group()
+    batch = [Line(alice, group, 1), Line(bob, group, 1), Line(bob, other, 1), Line(alice, other, 1)]
+    assert await append(api, *batch) == [1, None, 1, None]
+    assert await log(owner, group) == [(1, alice.device)]
+    assert await log(owner, other) == [(1, bob.device)]
+
+
 @pytest.mark.parametrize("changed", [{"epoch": 1}, {"counter": 1}, {"counter": 0}])
 async def test_a_message_that_is_not_in_order_is_left_out(
     api: asyncpg.Connection, owner: asyncpg.Connection, alice: Member, changed: dict[str, int]
