@@ -16,8 +16,8 @@ HELP = """/people             whom you know from your groups
 /decline N          refuse it
 /devices            your own devices
 /revoke N           take one of them out of use"""
-KEY_DIGITS = 8
-"""So many hex digits of a key are shown, and have to be typed to accept it."""
+KEY_DIGITS = 32
+"""So many hex digits of a key are shown, and have to be typed to accept it: a key with the same first 8 can be found."""
 
 Command = Callable[[str], Awaitable[None]]
 
@@ -78,8 +78,8 @@ class Directory:
         for one in told["new_keys"]:
             key = one["key"][:KEY_DIGITS]
             self._screen.say(
-                f"   {_name(person)} has a device that you never met. If its key begins with {key} on their"
-                f" screen too, add it with: /add {number} {key}"
+                f"   {_name(person)} has a device that you never met. If its key begins with {key} in their"
+                f" /devices or settings too, add it with: /add {number} {key}"
             )
 
     # -- invitations --
@@ -116,6 +116,8 @@ class Directory:
             mark = " - this one" if one["current"] else " - out of use" if one["revoked"] else ""
             groups = f"{one['groups']} group{'' if one['groups'] == 1 else 's'} with this one"
             self._screen.say(f"{number:4}  {clean(one['name'])}, {groups}{mark}")
+            if one["key"]:
+                self._screen.say(f"      its key begins with {one['key'][:KEY_DIGITS]}")
 
     async def _revoke(self, argument: str) -> None:
         one = _chosen(await self._client.devices(), argument, "/devices")

@@ -50,6 +50,9 @@ def in_groups(turn: Turn, listed: list[Any]) -> list[dict[str, Any]]:
             "last_seen": one.get("last_seen"),
             "current": one.get("device_id") == turn.backend.device_id,
             "revoked": one.get("revoked_at") is not None,
+            "key": turn.backend.identity_key.hex()
+            if one.get("device_id") == turn.backend.device_id
+            else None,
             "groups": len(people.shared_groups(turn, f"{own}#{one.get('device_id')}")),
         }
         for one in listed

@@ -158,8 +158,8 @@ class Script:
 
     def on_devices(self) -> list[dict[str, Any]]:
         return [
-            {"device_id": "d", "name": "Here", "current": True, "revoked": False, "groups": 2},
-            {"device_id": "e", "name": "Old", "current": False, "revoked": True, "groups": 1},
+            {"device_id": "d", "name": "Here", "current": True, "revoked": False, "key": KEY, "groups": 2},
+            {"device_id": "e", "name": "Old", "current": False, "revoked": True, "key": None, "groups": 1},
         ]
 
     def on_revoke_device(self, device_id: str) -> dict[str, Any]:

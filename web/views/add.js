@@ -2,6 +2,7 @@
 import { Avatar } from "../components/avatar.js";
 import { Dialog } from "../components/dialog.js";
 import { html, useEffect, useState } from "../components/html.js";
+import { readable } from "../components/keys.js";
 import { useTask } from "../components/task.js";
 
 const named = (person) => person.name ?? "Someone";
@@ -15,13 +16,13 @@ function from(person, groups) {
 
 /** What became of it, as far as it is known. */
 function Outcome({ addition, name, onAccept, busy }) {
-  const keys = addition.new_keys.map(({ key }) => key.slice(0, 8));
+  const keys = addition.new_keys.map(({ key }) => readable(key));
   return html`
     ${addition.refused.length > 0 &&
     html`<p class="wrong" role="alert">The service gave out keys that are not the ones by which you know ${name}. They were not used.</p>`}
     ${keys.length > 0 &&
     html`<div class="notice-box" role="alert">
-      <p>${name} has a device that you have not met. Its key begins with ${keys.map((key) => html`<code key=${key}>${key}</code> `)}. Compare it with ${name}, over the phone or in person, before you add it: whoever runs the service could have put it there.</p>
+      <p>${name} has a device that you have not met. Its key begins with ${keys.map((key) => html`<code key=${key}>${key}</code> `)}. Compare all of it with ${name}, over the phone or in person, before you add it (that device shows it in its settings): whoever runs the service could have put it there.</p>
       <button type="button" class="plain" disabled=${busy} onClick=${() => onAccept(addition.new_keys.map(({ key }) => key))}>${busy ? "Adding…" : "The key is right, add it"}</button>
     </div>`}
     ${addition.missing > 0 && html`<p class="hint">${addition.missing === 1 ? "One of their devices" : `${addition.missing} of their devices`} can't be added now.</p>`}

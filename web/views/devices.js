@@ -1,6 +1,7 @@
 // The user's devices, as the service has them.
 import { NAME_MAX } from "../components/field.js";
 import { html, useEffect, useState } from "../components/html.js";
+import { readable } from "../components/keys.js";
 import { OwnRow, Renamable } from "../components/own_rows.js";
 import { useTask } from "../components/task.js";
 import { shortTime } from "../components/time.js";
@@ -24,6 +25,7 @@ export function Devices({ state, act }) {
                 ? html`<${Renamable} id="device-name" label="Name of this device" name=${device.name} max=${NAME_MAX} onSave=${async (name) => (await act.renameDevice(name), load())}> <span class="tag">this device</span><//>`
                 : html`<span class="member-name">${device.name}</span>`}
               <span class="hint">Since ${since(device.created_at)}${device.current ? "" : `, last seen ${since(device.last_seen)}`}</span>
+              ${device.key && html`<span class="hint">Its key begins with <code>${readable(device.key)}</code></span>`}
             <//>
           `,
         )}

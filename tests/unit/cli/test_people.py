@@ -22,11 +22,13 @@ def test_people_are_listed_and_added_by_their_number(script: Script, run: Run) -
 
 def test_a_device_never_met_is_added_only_with_the_digits_of_its_key(script: Script, run: Run) -> None:
     script.answers["add_person"] = AN_ADDITION | {"new_keys": [{"device_id": "x", "key": KEY}]}
-    status, out, err = run("chat", typed="/add 2\n/add 2 1A2B3C4D\n/add 2 1a2b3c4\n/add 2 ffffffff\n")
+    status, out, err = run(
+        "chat", typed=f"/add 2\n/add 2 {KEY[:32].upper()}\n/add 2 {KEY[:31]}\n/add 2 {'f' * 32}\n"
+    )
     assert status == cli.FAILED
-    assert "add it with: /add 2 1a2b3c4d" in out
+    assert f"add it with: /add 2 {KEY[:32]}\n" in out
     accepted = [data["accept"] for operation, data in script.asked if operation == "add_person"]
-    assert accepted == [[], [KEY]], "seven digits are too few, others are wrong"
+    assert accepted == [[], [KEY]], "31 digits are too few, others are wrong"
     assert err.count("No new device of this person") == 2
 
 
@@ -76,6 +78,7 @@ def test_devices_are_listed_and_revoked(script: Script, run: Run) -> None:
     status, out, _ = run("chat", typed="/devices\n/revoke 2\n")
     assert status == 0
     assert "1  Here, 2 groups with this one - this one" in out
+    assert out.count(f"its key begins with {KEY[:32]}\n") == 1
     assert "2  Old, 1 group with this one - out of use" in out
     assert ("revoke_device", {"device_id": "e"}) in script.asked
 

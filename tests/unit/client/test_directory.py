@@ -149,6 +149,11 @@ async def test_own_devices_are_listed_named_and_revoked(exchange: Exchange) -> N
         ("Coterie", True, 1),
         ("Laptop", False, 1),
     ]
+    seen = (await bob.client.open_group(group_id=group_id))["members"]
+    shown = [one["fingerprint"] for one in seen if one["device_id"] == listed[0]["device_id"]]
+    assert [one["key"] and one["key"][:8] for one in listed] == [*shown, None], (
+        "the own key, for others to compare"
+    )
     device_id = listed[1]["device_id"]
     await alice.client.revoke_device(device_id=device_id)
     await exchange.clock.advance(3)

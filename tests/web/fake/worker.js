@@ -99,8 +99,8 @@ const PEOPLE = [
 ];
 const NEW_KEY = { added: [], members: [], new_keys: [{ device_id: "d-9", key: "18ac3e7343f016890c510e93f935261169d9e3f565436429830faf0934f4f8e4" }], refused: [], missing: 0, why: "" };
 const DEVICES = [
-  { device_id: "d-1", name: "Browser", created_at: "2026-11-01T09:00:00Z", last_seen: new Date(NOW).toISOString(), current: true, revoked: false, groups: 2 },
-  { device_id: "d-7", name: "Laptop", created_at: "2026-10-11T09:00:00Z", last_seen: "2026-11-12T09:00:00Z", current: false, revoked: false, groups: 2 },
+  { device_id: "d-1", name: "Browser", created_at: "2026-11-01T09:00:00Z", last_seen: new Date(NOW).toISOString(), current: true, revoked: false, key: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", groups: 2 },
+  { device_id: "d-7", name: "Laptop", created_at: "2026-10-11T09:00:00Z", last_seen: "2026-11-12T09:00:00Z", current: false, revoked: false, key: null, groups: 2 },
 ];
 const PASSKEYS = [{ id: "p-1", friendly_name: "Phone", created_at: "2026-11-02T10:00:00Z", last_used_at: null }];
 
