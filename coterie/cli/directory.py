@@ -17,7 +17,7 @@ HELP = """/people             whom you know from your groups
 /devices            your own devices
 /revoke N           take one of them out of use"""
 KEY_DIGITS = 32
-"""So many hex digits of a key are shown, and have to be typed to accept it: a key with the same first 8 can be found."""
+"""So many hex digits of a key are shown, and have to be typed to accept it: one with the same first 8 can be found."""
 
 Command = Callable[[str], Awaitable[None]]
 
