@@ -146,8 +146,10 @@ create or replace function coterie.pending() returns json
 language sql stable set search_path = '' as $$
   select coalesce(json_agg(coterie.join_json(j) order by j.created_at, j.join_id), '[]')
   from coterie.joins j
-  where j.group_id in (select coterie.my_groups()) and j.status in ('waiting', 'approval', 'claimed')
-    and coterie.join_status(j) <> 'expired'
+  where j.group_id in (
+      select m.group_id from coterie.group_members m
+      where m.device_id = coterie.my_device() and m.until_seq is null and m.joined_at is not null)
+    and j.status in ('waiting', 'approval', 'claimed') and coterie.join_status(j) <> 'expired'
 $$;
 
 create or replace function coterie.invite_pending_v1(p_claims jsonb) returns json

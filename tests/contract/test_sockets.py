@@ -146,7 +146,9 @@ async def test_a_reader_that_never_reads_costs_nobody_anything(make_service: Cal
 async def test_a_reader_that_never_reads_is_cut_off_and_comes_back(
     make_service: Callable[..., Service],
 ) -> None:
-    service = make_service(COTERIE_STALL_SECONDS="0.5", COTERIE_SOCKETS_SESSION="1")
+    service = make_service(
+        COTERIE_STALL_SECONDS="0.5", COTERIE_SOCKETS_SESSION="1", COTERIE_LIMIT_SOCKETS="1000000"
+    )
     alice, slow = await Device.guest(service.url), await Device.guest(service.url)
     group = await alice.create_group()
     await alice.add(group, slow)
