@@ -80,6 +80,8 @@ create table if not exists coterie.device_sessions (
   created_at timestamptz not null default now()
 );
 create index if not exists device_sessions_device_id on coterie.device_sessions (device_id);
+alter table coterie.device_sessions
+  add column if not exists earlier uuid[]; -- devices as which it acted before: revoking one of these ends it too
 
 create table if not exists coterie.key_packages (
   device_id uuid not null references coterie.devices on delete cascade,

@@ -88,12 +88,13 @@ language sql stable security definer set search_path = '' as $$
   select count(*) from coterie.joins where invite_id = p_invite and status in ('waiting', 'approval', 'claimed')
 $$;
 
--- Writes: ends the sessions of a device of the caller's own user, where the identity is the embedded one.
+-- Writes: ends the sessions that act or acted as a device of the caller's own user, where the identity is the embedded one.
 create or replace function coterie.end_sessions(p_device uuid) returns void
 language sql volatile security definer set search_path = '' as $$
   update coterie.auth_sessions a set ended_at = now()
   from coterie.device_sessions s join coterie.devices d on d.device_id = s.device_id
-  where d.device_id = p_device and d.user_id = coterie.my_user() and a.session_id = s.session_id and a.ended_at is null
+  where d.user_id = coterie.my_user() and (d.device_id = p_device or p_device = any (s.earlier))
+    and a.session_id = s.session_id and a.ended_at is null
 $$;
 
 -- Writes: takes one key package of each device of these users, for good, or its last resort, which stays; null when it

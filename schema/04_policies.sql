@@ -68,7 +68,7 @@ create policy own_insert on coterie.devices for insert to coterie_member
 create policy own_update on coterie.devices for update to coterie_member
   using (user_id = (select coterie.my_user())) with check (user_id = (select coterie.my_user()));
 
-grant select, insert, update (device_id) on coterie.device_sessions to coterie_member;
+grant select, insert, update (device_id, earlier) on coterie.device_sessions to coterie_member;
 create policy own on coterie.device_sessions to coterie_member
   using (session_id = (select coterie.my_session()))
   with check (session_id = (select coterie.my_session())

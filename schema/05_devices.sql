@@ -58,8 +58,10 @@ begin
     update coterie.devices d set name = p_name, kind = p_kind, last_seen = now() where d.device_id = v_device.device_id;
     if (v_device.name, v_device.kind) <> (p_name, p_kind) then perform coterie.announce_devices(); end if;
   end if;
-  insert into coterie.device_sessions (session_id, device_id) values (coterie.my_session(), v_device.device_id)
-  on conflict (session_id) do update set device_id = excluded.device_id;
+  insert into coterie.device_sessions as s (session_id, device_id) values (coterie.my_session(), v_device.device_id)
+  on conflict (session_id) do update set device_id = excluded.device_id, earlier = case
+    when s.device_id = excluded.device_id or s.device_id = any (s.earlier) then s.earlier
+    else array_append(s.earlier, s.device_id) end;
   return json_build_object('device_id', v_device.device_id, 'user_id', v_device.user_id);
 end $$;
 

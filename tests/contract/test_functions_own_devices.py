@@ -159,6 +159,23 @@ async def test_a_revoked_device_is_refused_everywhere(service: Service) -> None:
     (await alice.call("groups_list")).ok()
 
 
+async def test_a_session_of_a_revoked_device_ends_although_it_has_taken_another_key(service: Service) -> None:
+    """Whoever stole the device could otherwise be a further one beforehand, in the same session, and stay."""
+    alice = await Device.guest(service.url)
+    stolen = await alice.another()
+    first, stolen.key = stolen.device_id, Ed25519PrivateKey.generate()
+    stolen.device_id = (await stolen.register()).ok()["device_id"]
+    async with listening(service.url, stolen) as socket:
+        (await alice.call("device_revoke", device_id=first)).ok()
+        assert (await socket.ended())["code"] == "no_session"
+    (await stolen.call("groups_list")).refused(401, "no_session")
+    (await stolen.register()).refused(401, "no_session")
+    renewal = {"refresh_token": stolen.session["refresh_token"]}
+    answer = await stolen.http.post("/auth/v1/token?grant_type=refresh_token", json=renewal)
+    assert answer.status_code == 400
+    assert (await listed(alice))[stolen.device_id]["revoked_at"] is None, "only what was named is revoked"
+
+
 async def test_an_open_socket_ends_at_once_and_its_group_goes_on(service: Service) -> None:
     alice, bob = await Device.guest(service.url), await Device.guest(service.url)
     phone = await alice.another()
