@@ -66,7 +66,7 @@ def take(turn: Turn, raw: Any, *, alone: bool = False) -> None:
         return
     if group and group.state == "active" and not _added_anew(turn, group, invitation):
         return
-    if not old and _full(turn, invitation):
+    if _full(turn, invitation):
         return
     if not _refs_of_ours(turn, invitation):
         invitation = invitation.with_(state="failed", why=NO_KEYS, welcome=b"")
@@ -88,7 +88,7 @@ def _added_anew(turn: Turn, group: Group, invitation: Invitation) -> bool:
 
 
 def _full(turn: Turn, invitation: Invitation) -> bool:
-    kept = turn.rows(Invitation)
+    kept = [one for one in turn.rows(Invitation) if one.key != invitation.key]
     return len(kept) >= MOST or sum(len(one.welcome) for one in (*kept, invitation)) > MOST_BYTES
 
 
@@ -202,7 +202,9 @@ def decline(turn: Turn, group_id: str) -> None:
     for ref in _refs_of_ours(turn, invitation):
         packages.used(turn, ref)
     group = turn.get(Group, invitation.key)
-    if group and group.why == "added_anew":
+    if group and group.why == "added_anew" and invitation.state == "failed":
+        lines.save(turn, group.with_(why=""))  # nothing showed that it was true: the group may go on
+    elif group and group.why == "added_anew":
         lines.save(turn, lines.notice(turn, group.with_(state="left", why="left_self"), "left_self"))
     turn.put(invitation.with_(state="declined", welcome=b""))
     outbox.post(turn, DIRECTORY_LANE, "group_leave", {"group_id": group_id})

@@ -394,6 +394,35 @@ def test_declining_to_be_added_anew_ends_the_group(office: PostOffice) -> None:
     assert office.welcomes(bob) == []
 
 
+@pytest.mark.parametrize("opened", ["opened", "never opened"])
+def test_a_lie_that_is_put_away_does_not_end_the_group(office: PostOffice, opened: str) -> None:
+    """Anybody can claim that this device was added anew, with a Welcome that is none; that is no reason to leave."""
+    group_id, (alice, bob) = friends(office, "Alice", "Bob")
+    lie = {
+        "group_id": group_id,
+        "seq": 99,
+        "from_seq": 100,
+        "welcome": "00" * 50,
+        "sender_user": alice.user_id,
+        "sender_device": alice.device_id,
+        "created_at": "2026-11-21T00:00:00Z",
+    }
+    if opened == "opened":  # it names a key package of Bob's, so that only opening it shows what it is
+        bob.publish()
+        second = alice.create("Second")
+        office.pump()
+        alice.add(second, bob.user_id)
+        office.pump()
+        lie["welcome"] = waiting(office, bob)["welcome"]
+    bob.run(bob.engine.invited([lie], office.now))
+    if opened == "opened":
+        bob.accept(group_id)
+    assert [one["state"] for one in bob.engine.invitations() if one["group_id"] == group_id] == ["failed"]
+    bob.decline(group_id)
+    assert bob.group(group_id)["state"] == "active"
+    assert bob.group(group_id)["can_send"]
+
+
 def test_a_group_that_goes_on_after_all_goes_on(office: PostOffice) -> None:
     """The service lied: the next envelope in sequence shows that this device is a member as before."""
     first, (alice, bob) = friends(office, "Alice", "Bob")
@@ -519,3 +548,7 @@ def test_the_bytes_of_invitations_are_bounded(office: PostOffice, monkeypatch: p
     monkeypatch.setattr(invitations, "MOST_BYTES", 3 * len(raw["welcome"]) // 2)
     bob.run(bob.engine.invited([raw | {"group_id": str(uuid4())} for _ in range(5)], office.now))
     assert len(bob.engine.invitations()) == 3
+    monkeypatch.setattr(invitations, "MOST_BYTES", len(raw["welcome"]) // 2 - 1)
+    before = dict(bob.rows["invitations"])
+    bob.run(bob.engine.invited([raw | {"seq": raw["seq"] + 1}], office.now))
+    assert bob.rows["invitations"] == before, "one that takes another's place counts too"
