@@ -14,7 +14,7 @@ from edge_functions.errors import ServiceError, defect
 
 _BATCHES = 3
 """At a time, of the pool's connections: the rest is for everything else."""
-_MESSAGES = 16
+_MESSAGES = 32
 _BYTES = 512 * 1024
 """In a batch; one message may be larger and then goes alone."""
 _log = logging.getLogger("edge_functions")

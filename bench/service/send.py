@@ -9,7 +9,7 @@ from figures import Figure
 from load import run, senders
 from stage import POOL, Stage, body, pgbench
 
-CONNECTIONS = 32
+CONNECTIONS = 64
 HOT_SENDERS = 64
 PGBENCH = """
 select coterie.send_message_v1(format('{{"sub":"user-%s","session_id":"session-%s"}}', {first} + :client_id,

@@ -79,10 +79,10 @@ async def test_few_batches_run_at_a_time_and_the_others_gather() -> None:
 
 async def test_a_batch_is_bounded_in_messages_and_in_bytes() -> None:
     post = Post()
-    post.send(*[f"a{number}" for number in range(20)])
-    assert [len(batch) for batch in await post.settle()] == [16]
+    post.send(*[f"a{number}" for number in range(40)])
+    assert [len(batch) for batch in await post.settle()] == [32]
     post.database.answer(0)
-    assert [len(batch) for batch in await post.settle()] == [16, 4]
+    assert [len(batch) for batch in await post.settle()] == [32, 8]
     large = Post()
     large.send("a1", "a2", size=400_000)
     large.send("b1", size=1_000_000)
