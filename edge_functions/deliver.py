@@ -97,7 +97,7 @@ class Connection:
         socket = Socket(state["device_id"], claims.session_id, claims.json(), cursors, outbox)
         outbox.push(frame("ready", device_id=socket.device_id))
         self._hub.add(socket)
-        socket.work.put_nowait(None)  # only now: whatever changes from here on is heard
+        socket.ask(None)  # only now: whatever changes from here on is heard
         self._claims = claims
         return socket
 

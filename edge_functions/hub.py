@@ -123,7 +123,7 @@ class Hub:
     async def work(self, socket: Socket) -> None:
         """A socket's own worker: catches up with one group after the other. Ends with a `ServiceError`."""
         while True:
-            group = await socket.work.get()
+            group = await socket.next_work()
             try:
                 await self._do(socket, group)
             except ServiceError as error:
@@ -131,7 +131,7 @@ class Hub:
                     self._drop(socket, group)
                 elif error.code == "unavailable":
                     await asyncio.sleep(self._retry)
-                    socket.work.put_nowait(group)
+                    socket.ask(group)
                 else:
                     raise
 
@@ -309,7 +309,7 @@ class Hub:
             return
         alive, first, until = member
         if not alive:
-            socket.work.put_nowait(None)  # the database will say which it is: revoked or signed out
+            socket.ask(None)  # the database will say which it is: revoked or signed out
             socket.fall_back(feed.group)
         elif first is None:
             self._drop(socket, feed.group)
@@ -383,14 +383,14 @@ class Hub:
                 socket.tell_once(join, frame("welcome", **join))
         for device, session in changes["invited"]:
             for socket in by_key[device, session]:
-                socket.work.put_nowait(INVITATIONS)
+                socket.ask(INVITATIONS)
 
     def _tell_member(
         self, socket: Socket, group: str, member: list[Any], pending: list[tuple[dict[str, Any], str]]
     ) -> None:
         alive, from_seq, until_seq, joined = member
         if not alive:
-            socket.work.put_nowait(None)  # the database will say which it is: revoked or signed out
+            socket.ask(None)  # the database will say which it is: revoked or signed out
         elif not joined:
             self._drop(socket, group)  # added anew: delivery begins again with group_join
         else:
@@ -399,7 +399,7 @@ class Hub:
             if until_seq is not None:
                 return
             if entered or len(pending) > _PENDING_AT_ONCE:  # whoever enters hears of all that wait
-                socket.work.put_nowait(None)
+                socket.ask(None)
                 return
             for join, text in pending:
                 socket.tell_once(join, text)
@@ -448,7 +448,7 @@ class Hub:
     def _look_again(self) -> None:
         """Announcements may have been missed: check every socket and feed."""
         for socket in self._sockets:
-            socket.work.put_nowait(None)
+            socket.ask(None)
         for feed in self._feeds.values():
             feed.recheck = True
             self._wake(feed)
@@ -468,10 +468,10 @@ class Hub:
     def _hear_of_devices(self, what: str, payload: str) -> None:
         for socket in self._by_news.get(payload, ()):
             if what == "packages":
-                socket.work.put_nowait(KEY_PACKAGES)
+                socket.ask(KEY_PACKAGES)
             else:
                 socket.outbox.push(frame("device_changed"))
-                socket.work.put_nowait(None)  # the database will say whether this one was revoked
+                socket.ask(None)  # the database will say whether this one was revoked
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -172,8 +172,8 @@ class Socket:
         self.cursors = cursors
         self.outbox = outbox
         self.positions: dict[str, Position] = {}
-        self.work: asyncio.Queue[str | None] = asyncio.Queue()
-        """Groups to catch up with, `KEY_PACKAGES`, `INVITATIONS`; None: look at everything again."""
+        self._work: asyncio.Queue[str | None] = asyncio.Queue()
+        self._asked: set[str | None] = set()
         self._told: set[tuple[str, str]] = set()
         self._stock_told: int | None = None
 
@@ -186,6 +186,21 @@ class Socket:
     def news(self) -> tuple[str, str]:
         """Notifications of the database that are for this socket's device, or for all of its user."""
         return (f"packages:{self.device_id}", f"user:{json.loads(self.claims)['sub']}")
+
+    def ask(self, work: str | None) -> None:
+        """Give its worker a group to catch up with, `KEY_PACKAGES` or `INVITATIONS`; None: look at everything again.
+
+        What waits already is done once, however often it is asked for.
+        """
+        if work not in self._asked:
+            self._asked.add(work)
+            self._work.put_nowait(work)
+
+    async def next_work(self) -> str | None:
+        """What was asked for, when there is something; asked for again from now on, it is done again."""
+        work = await self._work.get()
+        self._asked.discard(work)
+        return work
 
     def tell_once(self, join: dict[str, Any], text: str) -> None:
         """Push news about a join, once per status."""
@@ -211,4 +226,4 @@ class Socket:
     def fall_back(self, group: str) -> None:
         """Stop serving a group live; the socket's worker catches up from where it was."""
         self.positions[group].live = False
-        self.work.put_nowait(group)
+        self.ask(group)

@@ -68,7 +68,7 @@ class Listener:
         )
         self.seqs: list[int] = []
         hub.add(self.socket)
-        self.socket.work.put_nowait(None)
+        self.socket.ask(None)
         self.task = asyncio.create_task(hub.work(self.socket))
 
     async def until(self, last: int) -> None:
@@ -285,3 +285,16 @@ async def test_a_socket_that_leaves_takes_its_feed_with_it(hub: Hub, log: Log) -
     append(hub, log)
     await one.stop()
     await hub.stop()
+
+
+async def test_what_waits_for_a_socket_is_done_once_however_often_it_is_asked_for(hub: Hub, log: Log) -> None:
+    """One user who changes their devices all the time must not make the others wait for the database."""
+    async with asyncio.timeout(10):
+        early = Listener(hub, "early")
+        await early.caught_up()
+        for _ in range(100):
+            hub._hear("user:early")
+        assert early.socket._work.qsize() == 1
+        append(hub, log)
+        await early.until(1)
+        await early.stop()
