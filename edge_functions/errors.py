@@ -101,7 +101,8 @@ def from_database(error: BaseException) -> ServiceError | None:
         if state[:2] in {"08", "53", "57", "40"} or state == "28000":
             return ServiceError(503, "unavailable")
         return None
-    if isinstance(error, asyncpg.InterfaceError | OSError | asyncio.TimeoutError):
+    # InternalClientError: a connection that broke in the middle of an answer, when Postgres is killed
+    if isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError | OSError | asyncio.TimeoutError):
         return ServiceError(503, "unavailable")
     return None
 

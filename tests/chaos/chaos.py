@@ -121,6 +121,10 @@ async def run_chaos(folder: Path, *, seed: int, seconds: float, pace: int) -> Ou
             await _talk(groups, (ann, bob), blows, dice, outcome, seconds=seconds, pace=pace)
             for one in (ann, bob):
                 await one.client.close()
+    except BaseException as error:
+        errors = [line for line in service.log.read_text().splitlines() if '"level":"error"' in line]
+        error.add_note("\n".join([f"seed {seed}; the service's last errors:", *errors[-5:]]))
+        raise
     finally:
         service.close()
     return outcome
