@@ -102,7 +102,9 @@ def from_database(error: BaseException) -> ServiceError | None:
             return ServiceError(503, "unavailable")
         return None
     # InternalClientError: a connection that broke in the middle of an answer, when Postgres is killed
-    if isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError | OSError | asyncio.TimeoutError):
+    if isinstance(
+        error, asyncpg.InterfaceError | asyncpg.InternalClientError | OSError | asyncio.TimeoutError
+    ):
         return ServiceError(503, "unavailable")
     return None
 
