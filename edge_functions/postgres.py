@@ -214,11 +214,13 @@ class EmbeddedPostgres:
         pid = _pid_in(pid_file)
         if not _runs(pid):
             return  # left to Postgres: by this file it finds processes of the dead one that still use its memory
-        if _is_postgres(pid):
-            done = self._run(
-                "pg_ctl", "stop", "-D", str(self._data), "-m", "fast", "-w", "-t", str(_STOP_SECONDS)
-            )
-            if done.returncode and _is_postgres(pid):
+        for mode in ("fast", "immediate"):  # the second as after a crash, which its log makes good
+            if not _is_postgres(pid):
+                break
+            stop = ("pg_ctl", "stop", "-D", str(self._data), "-m", mode, "-w", "-t", str(_STOP_SECONDS))
+            done = self._run(*stop)
+        else:
+            if _is_postgres(pid):
                 raise PostgresError(
                     f"An older Postgres (process {pid}) on {self._data} does not stop: {done.stderr.strip()}"
                 )
