@@ -14,9 +14,6 @@ from coterie.core.state import Turn
 from coterie.errors import InviteError
 from coterie_wire import WireError, from_hex, is_uuid, uuid_text
 
-TOLD_EVERY = 3_600_000
-"""Milliseconds."""
-
 
 class Completing:
     """Joins that this device has seen. Only in memory: the service is asked again after a restart."""
@@ -97,8 +94,7 @@ def _digest(raw: dict[str, Any]) -> bytes:
 def _tell(turn: Turn, group_id: str) -> None:
     """A line about joins that were refused: one in an hour, or the service could fill the history with them."""
     group = turn.get(Group, group_key(group_id))
-    hour = (turn.now // TOLD_EVERY).to_bytes(8, "big")
-    if group and lines.first_time(turn, group, "bad_join", hour, group.cursor):
+    if group and lines.once_an_hour(turn, group, "bad_join"):
         lines.save(turn, lines.notice(turn, group, "bad_join"))
 
 
@@ -135,7 +131,7 @@ def _newcomer(
     if name is None or (leaf.user_id, leaf.device_id) != (raw.get("user_id"), raw.get("device_id")):
         raise InviteError("bad_hello", "The key package is not the one of the device that asks.")
     group = lines.need(turn, known.group_id)
-    if people.impostors(turn, [leaf]):  # a device has its keys for ever
+    if people.shut_out(turn, group, leaf):  # a device has its keys for ever
         raise InviteError("impostor", "The key package claims to be a known device and has other keys.")
     if leaf.identity == lines.own_identity(turn) or lines.was_here(turn, group, leaf):
         return None  # a join that is through, shown again: its key package must not take the leaf's place

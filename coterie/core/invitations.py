@@ -28,8 +28,8 @@ WRONG_KEY = (
     "It comes with other keys than this person had in your other groups. It was refused; nothing was joined."
 )
 STRANGER = (
-    "It would put another state in the place of a group that you have, and comes from somebody whom you have not met."
-    " It was refused; nothing was joined."
+    "It would put another state in the place of a group that you have, and comes from somebody who is not a member"
+    " of it. It was refused; nothing was joined."
 )
 WRONG_GROUP = "It leads into another group than the service says. It was refused; nothing was joined."
 OLD = "It leads into a past state of this group. It was refused; nothing was joined."
@@ -78,12 +78,14 @@ def _added_anew(turn: Turn, group: Group, invitation: Invitation) -> bool:
     """Whether the service says that a group in which the device is has gone on without it, and added it again.
 
     Then nothing is sent there until the user decides, or the group goes on after all. Any other invitation to a group
-    that the device has is a line.
+    that the device has is a line. Of either there is one line in an hour.
     """
     anew = invitation.from_seq > group.cursor + 1
-    if lines.first_time(turn, group, "invitation", _digest(invitation), group.cursor):
-        group = lines.notice(turn, group, "added_anew" if anew else "bad_invitation")
-        lines.save(turn, group.with_(why="added_anew") if anew else group)
+    code = "added_anew" if anew else "bad_invitation"
+    if lines.once_an_hour(turn, group, code):
+        group = lines.save(turn, lines.notice(turn, group, code))
+    if anew and not group.why:  # one that does not send for another reason keeps that one
+        lines.save(turn, group.with_(why="added_anew"))
     return anew
 
 
@@ -143,6 +145,7 @@ def accept(turn: Turn, group_id: str) -> dict[str, Any]:
         raise StateError("invitation_failed", invitation.why)
     old = turn.get(Group, invitation.key)
     refs = _refs_of_ours(turn, invitation)
+    there = turn.backend.members(old.mls_id) if old and not old.over else None
     entering.make_room(turn, old)
     known = people.met(turn, outside=group_id)
     try:
@@ -153,7 +156,7 @@ def accept(turn: Turn, group_id: str) -> dict[str, Any]:
     sender = known.get(joined.inviter.identity)
     if people.differs(sender, joined.inviter):
         raise InviteError("key_changed", WRONG_KEY)
-    if old and old.state == "active" and sender is None:
+    if there is not None and not people.among(there, joined.inviter):
         raise InviteError("unknown_sender", STRANGER)
     for ref in refs:
         packages.used(turn, ref)
@@ -202,13 +205,21 @@ def decline(turn: Turn, group_id: str) -> None:
     for ref in _refs_of_ours(turn, invitation):
         packages.used(turn, ref)
     group = turn.get(Group, invitation.key)
-    if group and group.why == "added_anew" and invitation.state == "failed":
-        lines.save(turn, group.with_(why=""))  # nothing showed that it was true: the group may go on
-    elif group and group.why == "added_anew":
-        lines.save(turn, lines.notice(turn, group.with_(state="left", why="left_self"), "left_self"))
-    turn.put(invitation.with_(state="declined", welcome=b""))
-    outbox.post(turn, DIRECTORY_LANE, "group_leave", {"group_id": group_id})
+    if group and not group.over and invitation.state == "failed":
+        _put_away(turn, group, invitation)
+    else:
+        if group and group.why == "added_anew":
+            lines.save(turn, lines.notice(turn, group.with_(state="left", why="left_self"), "left_self"))
+        turn.put(invitation.with_(state="declined", welcome=b""))
+        outbox.post(turn, DIRECTORY_LANE, "group_leave", {"group_id": group_id})
     turn.show("invitation_gone", group_id=group_id)
+
+
+def _put_away(turn: Turn, group: Group, invitation: Invitation) -> None:
+    """Nothing showed that it was true: the group may go on, and to tell the service anything would be to leave it."""
+    if group.why == "added_anew":
+        lines.save(turn, group.with_(why=""))
+    turn.delete(invitation)
 
 
 def answered(turn: Turn, row: Outgoing) -> None:

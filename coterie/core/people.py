@@ -2,6 +2,9 @@
 
 A device keeps its keys for ever, so an identity (`user#device`) that shows other keys is not that device. What is known
 is what MLS authenticated in some group; the service is not asked.
+
+A leaf alone proves little: whoever adds one chooses its keys and the name that it claims. A device that was *heard*, by
+a message that its own session posted, can only have been made up by the service and a member together.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ class Known:
     signature_key: bytes
     identity_key: bytes
     name: str | None = None
+    heard: bool = False
     groups: list[str] = field(default_factory=list)
     """Ids of the groups in which it is now."""
 
@@ -36,7 +40,7 @@ class Known:
 def met(turn: Turn, *, outside: str = "") -> dict[str, Known]:
     """Every device that was met, by identity; of another group than `outside`."""
     known = {
-        one.identity: Known(one.identity, one.signature_key, one.identity_key, one.name or None)
+        one.identity: Known(one.identity, one.signature_key, one.identity_key, one.name or None, one.heard)
         for one in turn.rows(Contact)
         if not one.deleted
     }
@@ -58,11 +62,28 @@ def impostors(turn: Turn, leaves: Iterable[Member], *, outside: str = "") -> lis
     return [one.name or one.identity for one, leaf in found if one and differs(one, leaf)]
 
 
-def differs(known: Known | None, leaf: Member) -> bool:
+def among(leaves: Iterable[Member], leaf: Member) -> bool:
+    """Whether a device stands among `leaves`, with its keys."""
+    return any(one.identity == leaf.identity and not differs(one, leaf) for one in leaves)
+
+
+def differs(known: Known | Member | None, leaf: Member) -> bool:
     """Whether a leaf has other keys than the device that was met; False for one that never was."""
     return known is not None and (known.signature_key, known.identity_key) != (
         leaf.signature_key,
         leaf.identity_key,
+    )
+
+
+def shut_out(turn: Turn, group: Group, leaf: Member) -> bool:
+    """Whether a joiner by a link must not come in: a member, or a device that was heard, has its name and other keys.
+
+    One that was never heard does not stand in the way: anybody could have added it under the name of who joins now.
+    """
+    here = [one for one in turn.backend.members(group.mls_id) if one.identity == leaf.identity]
+    known = met(turn).get(leaf.identity)
+    return any(differs(one, leaf) for one in here) or (
+        known is not None and known.heard and differs(known, leaf)
     )
 
 
@@ -75,18 +96,32 @@ def keep(turn: Turn, group: Group, leaves: Iterable[Member]) -> None:
         old = turn.get(Contact, leaf.identity.encode())
         name = views.name_of(turn, group.group_id, leaf.identity) or (old.name if old else "")
         if old is None:
-            made = Contact(
-                id=str(UUID(bytes=turn.mls.random_bytes(16), version=4)),
-                rev=1,
-                modified_at=turn.now,
-                identity=leaf.identity,
-                signature_key=leaf.signature_key,
-                identity_key=leaf.identity_key,
-                name=name,
-            )
-            turn.put(made)
+            turn.put(_contact(turn, leaf, name, heard=False))
         elif old.name != name:
             turn.put(old.changed(turn.now, name=name))
+
+
+def hear(turn: Turn, sender: Member) -> None:
+    """Pin the keys of a device by a message that its own session posted; keys that were heard before stay."""
+    old = turn.get(Contact, sender.identity.encode())
+    if old is None:
+        turn.put(_contact(turn, sender, "", heard=True))  # `keep` adds the name
+    elif not old.heard:
+        keys = {"signature_key": sender.signature_key, "identity_key": sender.identity_key}
+        turn.put(old.changed(turn.now, **keys, heard=True))
+
+
+def _contact(turn: Turn, leaf: Member, name: str, *, heard: bool) -> Contact:
+    return Contact(
+        id=str(UUID(bytes=turn.mls.random_bytes(16), version=4)),
+        rev=1,
+        modified_at=turn.now,
+        identity=leaf.identity,
+        signature_key=leaf.signature_key,
+        identity_key=leaf.identity_key,
+        name=name,
+        heard=heard,
+    )
 
 
 def listed(turn: Turn) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from coterie.core import content as contents
-from coterie.core import views
+from coterie.core import people, views
 from coterie.core.effects import Acknowledge, CatchUp
 from coterie.core.group import commits, controls, lines, membership, outbox
 from coterie.core.mls import Member
@@ -166,6 +166,8 @@ def _application(turn: Turn, group: Group, envelope: Envelope, opened: Any) -> G
         return lines.notice(turn, group, "bad_content", at=at(envelope))
     if not lines.first_time(turn, group, sender.identity, content.id, envelope.seq):
         return group
+    if envelope.sender_device == sender.device_id:
+        people.hear(turn, sender)
     if content.epoch == group.epoch and content.authenticator != group.epoch_authenticator[:16]:
         group = lines.notice(turn, group, "fork", [sender.identity])
     if content.control is not None:

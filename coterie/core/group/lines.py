@@ -13,6 +13,9 @@ from coterie.core.records import Group, Line, Me, Profile, Seen, group_key
 from coterie.core.state import Turn
 from coterie.errors import StateError
 
+HOUR = 3_600_000
+"""Milliseconds."""
+
 
 def new_id(turn: Turn) -> str:
     """A random UUID (version 4)."""
@@ -119,6 +122,11 @@ def _seen(group: Group, sender: str, content_id: bytes) -> bytes:
 def was_seen(turn: Turn, group: Group, sender: str, content_id: bytes) -> bool:
     """Whether `first_time` was asked about it before."""
     return turn.get(Seen, group.key + _seen(group, sender, content_id)) is not None
+
+
+def once_an_hour(turn: Turn, group: Group, code: str) -> bool:
+    """Whether no line of this cause was asked for in the present hour: the service could fill the history with them."""
+    return first_time(turn, group, code, (turn.now // HOUR).to_bytes(8, "big"), group.cursor)
 
 
 def came(turn: Turn, group: Group, leaf: Member) -> None:

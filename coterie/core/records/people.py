@@ -107,6 +107,8 @@ class Contact(UserRow):
     signature_key: bytes
     identity_key: bytes
     name: str = ""
+    heard: bool = False
+    """It has spoken under these keys, and the service says that the message came from this very device."""
 
     @property
     def key(self) -> bytes:

@@ -355,7 +355,7 @@ def test_who_was_taken_out_and_added_anew_while_away_decides(office: PostOffice)
 
 
 def test_a_stranger_adds_nobody_anew(office: PostOffice) -> None:
-    """A group that one has gives way only to a Welcome of somebody who was met."""
+    """A group that one has gives way only to a Welcome of one of its members."""
     first, (alice, bob, carol) = friends(office, "Alice", "Bob", "Carol")
     bob.publish()
     group_id = alice.create("Second")
@@ -381,7 +381,7 @@ def test_a_stranger_adds_nobody_anew(office: PostOffice) -> None:
     office.pump()
     bob.run(bob.engine.invited([waiting(office, bob)], office.now))
     told = bob.accept(group_id)["invitation"]
-    assert "somebody whom you have not met" in told["why"]
+    assert "somebody who is not a member of it" in told["why"]
     assert bob.record(group_id).state == "active"
 
 
