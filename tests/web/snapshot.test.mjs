@@ -71,7 +71,7 @@ describe("restored", { skip: missing }, () => {
     assert.notEqual(one.slice(64), other.slice(64));
   });
   test("what was put off is loaded at its first use", async () => {
-    const [value] = await both("from coterie.core import records\nrecords.cbor2.dumps({'a': [1, b'x']}).hex()");
+    const [value] = await both("from coterie.core.records import base\nbase.cbor2.dumps({'a': [1, b'x']}).hex()");
     assert.equal(value, "a16161820141" + "78");
   });
 });
