@@ -8,6 +8,7 @@ import pwd
 import stat
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 from edge_functions.schema import PostgresError
@@ -107,6 +108,16 @@ def runs(pid: int) -> bool:
         return False
     except PermissionError:
         pass  # somebody else's
+    return True
+
+
+def ended(pid: int, seconds: float) -> bool:
+    """Wait so long for the Postgres of this number to end; whether it has."""
+    until = time.monotonic() + seconds
+    while is_postgres(pid):
+        if time.monotonic() >= until:
+            return False
+        time.sleep(0.05)
     return True
 
 

@@ -94,9 +94,10 @@ class Feeds:
         most = _PAGE
         while True:
             await socket.outbox.room()
-            last, most = await self._send_page(socket, group, position, most)
+            page = await self._page(socket, group, position, most)
             if socket.positions.get(group) is not position:
-                return
+                return  # dropped, or placed anew, which has a page of its own
+            last, most = self._send_page(socket, page, position, most)
             if position.sent < last:
                 continue
             if position.until is not None:
@@ -107,13 +108,20 @@ class Feeds:
                 socket.outbox.push(frame("caught_up", group_id=group, seq=last))
                 return
 
-    async def _send_page(self, socket: Socket, group: str, position: Position, most: int) -> tuple[int, int]:
-        """Send what the device may have beyond its position, as much as there is room for.
+    async def _page(self, socket: Socket, group: str, position: Position, most: int) -> dict[str, Any]:
+        """What the device may have beyond its position."""
+        statement = "select coterie.get_messages_v1($1, $2, $3, $4)"
+        page: dict[str, Any] = json.loads(
+            await self._db.value(statement, socket.claims, group, position.sent, most)
+        )
+        return page
+
+    @staticmethod
+    def _send_page(socket: Socket, page: dict[str, Any], position: Position, most: int) -> tuple[int, int]:
+        """Send of a page as much as there is room for.
 
         Returns the group's last seq, and how many to ask for next time: what there was no room for is read again.
         """
-        statement = "select coterie.get_messages_v1($1, $2, $3, $4)"
-        page = json.loads(await self._db.value(statement, socket.claims, group, position.sent, most))
         for number, envelope in enumerate(page["envelopes"]):
             if not socket.outbox.has_room:
                 return int(page["last_seq"]), max(1, number)

@@ -24,7 +24,7 @@ from urllib.parse import quote
 from edge_functions.cluster import (
     SYSTEM_USER,
     InUse,
-    is_postgres,
+    ended,
     make_startable_by_root,
     pid_in,
     programs,
@@ -166,16 +166,16 @@ class EmbeddedPostgres:
         pid = pid_in(pid_file)
         if not runs(pid):
             return  # left to Postgres: by this file it finds processes of the dead one that still use its memory
+        said = ""
         for mode in ("fast", "immediate"):  # the second as after a crash, which its log makes good
-            if not is_postgres(pid):
+            if ended(pid, 0):
                 break
             stop = ("pg_ctl", "stop", "-D", str(self._data), "-m", mode, "-w", "-t", str(_STOP_SECONDS))
-            done = self._run(*stop)
+            said = self._run(*stop).stderr.strip()
+            if ended(pid, _STOP_SECONDS if not pid_file.exists() else 0):  # its file goes before it does
+                break
         else:
-            if is_postgres(pid):
-                raise PostgresError(
-                    f"An older Postgres (process {pid}) on {self._data} does not stop: {done.stderr.strip()}"
-                )
+            raise PostgresError(f"An older Postgres (process {pid}) on {self._data} does not stop: {said}")
         pid_file.unlink(missing_ok=True)  # its number belongs to another process by now
 
     def _watch(self, process: "subprocess.Popen[bytes]") -> None:

@@ -74,6 +74,7 @@ class Outbox:
         self._writing: str | None = None
         self._max_frames, self._max_size = max_frames, max_size
         self._waiting = waiting
+        self._closed = False
         waiting.outboxes.add(self)
         self._changed = asyncio.Event()
         self._room = asyncio.Event()
@@ -90,7 +91,7 @@ class Outbox:
 
     def push(self, text: str) -> None:
         """Append a frame; where the bounds are passed already the socket fails with `too_slow`."""
-        if self.failed.done():
+        if self.failed.done() or self._closed:
             return
         if len(self._frames) >= self._max_frames or self.size > self._max_size:
             self.fail(ServiceError(429, "too_slow"))
@@ -124,7 +125,8 @@ class Outbox:
         self.close()
 
     def close(self) -> None:
-        """Let go of all that waits."""
+        """Let go of all that waits, and of what may still come."""
+        self._closed = True
         self._waiting.outboxes.discard(self)
         self._written()
         while self._frames:

@@ -147,3 +147,21 @@ async def test_an_announcement_of_what_is_not_there_is_asked_for_once(
     assert one.seqs == [1, 2]
     await one.stop()
     await hub.stop()
+
+
+async def test_who_is_placed_anew_while_a_page_is_on_its_way_gets_it_once(hub: Hub, log: Log) -> None:
+    """Removed and added again, or left and come back: the page that was asked for before is of the old place."""
+    async with asyncio.timeout(10):
+        append(hub, log)
+        log.held["one"] = asyncio.Event()
+        one = Reader(hub, "one")
+        await log.waiting.wait()  # its page with seq 1
+        hub._feeds.drop(one.socket, GROUP)
+        hub._feeds.place(one.socket, GROUP, 1, None)
+        log.held.pop("one").set()
+        await one.caught_up()
+        append(hub, log)
+        await one.until(2)
+    assert one.seqs == [1, 2]
+    await one.stop()
+    await hub.stop()

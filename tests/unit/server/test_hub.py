@@ -3,6 +3,7 @@
 import asyncio
 
 from edge_functions.hub import Hub
+from edge_functions.sockets import Outbox
 from tests.support.hub import Log, Reader, append
 
 
@@ -29,3 +30,12 @@ async def test_what_waits_for_a_socket_is_done_once_however_often_it_is_asked_fo
         append(hub, log)
         await early.until(1)
         await early.stop()
+
+
+async def test_a_socket_that_has_gone_holds_nothing_of_the_bound_that_all_share(hub: Hub) -> None:
+    """What was found for it before it went may still come."""
+    outbox = Outbox(10, 1000, hub.waiting)
+    outbox.push("before")
+    outbox.close()
+    outbox.push("after")
+    assert (hub.waiting.size, len(outbox), hub.waiting.outboxes) == (0, 0, set())
