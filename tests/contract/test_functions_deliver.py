@@ -132,6 +132,20 @@ async def test_what_waited_is_pushed_when_the_socket_opens(service: Service) -> 
         assert (await socket.until("join_waiting"))["join"]["join_id"] == waits.join_id
 
 
+async def test_who_was_added_hears_of_joins_that_wait_once_they_have_entered(service: Service) -> None:
+    alice, bob, carol = [await Device.guest(service.url) for _ in range(3)]
+    group = await alice.create_group()
+    join = await carol.ask(await alice.invite(group))
+    (await alice.commit(group, add=[bob.device_id])).ok()
+    async with listening(service.url, bob) as socket:
+        await socket.settle()
+        assert "join_waiting" not in {frame["type"] for frame in socket.frames}
+        assert (await bob.call("invite_pending")).ok()["joins"] == []
+        (await bob.call("group_join", group_id=group.group_id)).ok()
+        assert (await socket.until("join_waiting"))["join"]["join_id"] == join.join_id
+        assert [one["join_id"] for one in (await bob.call("invite_pending")).ok()["joins"]] == [join.join_id]
+
+
 async def test_the_joiner_hears_of_a_refusal(service: Service) -> None:
     alice, bob = await Device.guest(service.url), await Device.guest(service.url)
     group = await alice.create_group()
