@@ -24,6 +24,9 @@ export function shortTime(at, now = Date.now(), locale = undefined) {
   return new Date(at).toLocaleDateString(locale, { day: "numeric", month: "short" });
 }
 
+/** The same for a time in RFC 3339, as the service writes it. */
+export const since = (time) => shortTime(Date.parse(time));
+
 /** How long something holds: "in 3 days", "in 5 hours". */
 export function until(at, now = Date.now()) {
   const minutes = Math.round((at - now) / 60_000);

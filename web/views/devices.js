@@ -4,9 +4,7 @@ import { html, useEffect, useState } from "../components/html.js";
 import { readable } from "../components/keys.js";
 import { OwnRow, Renamable } from "../components/own_rows.js";
 import { useTask } from "../components/task.js";
-import { shortTime } from "../components/time.js";
-
-const since = (time) => shortTime(Date.parse(time));
+import { since } from "../components/time.js";
 
 export function Devices({ state, act }) {
   const [devices, setDevices] = useState(null);

@@ -2,11 +2,9 @@
 import { html, useEffect, useState } from "../components/html.js";
 import { OwnRow, Renamable } from "../components/own_rows.js";
 import { useTask } from "../components/task.js";
-import { shortTime } from "../components/time.js";
+import { since } from "../components/time.js";
 
 const NAME_MAX = 120; // characters that the service keeps
-
-const since = (time) => shortTime(Date.parse(time));
 
 export function Passkeys({ state, act }) {
   const [passkeys, setPasskeys] = useState(null);
