@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from coterie.core import causes, device, people, views
 from coterie.core import content as contents
-from coterie.core import device, people, views
 from coterie.core.effects import Call
 from coterie.core.group import commits, lines, outbox
 from coterie.core.group.commits import Newcomer
@@ -17,7 +17,7 @@ from coterie.errors import StateError
 def create(turn: Turn, name: str) -> dict[str, Any]:
     """A group with this device in it; its view. Raises `LocalError`."""
     if turn.backend.read_only:
-        raise StateError("read_only", views.sentence("imported", []))
+        raise StateError("read_only", causes.sentence("imported", []))
     group = _new_group(turn, contents.clean_name(name))
     info = turn.backend.group_info(group.mls_id)
     message_id = lines.new_id(turn)

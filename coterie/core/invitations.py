@@ -10,7 +10,7 @@ import hashlib
 from datetime import datetime
 from typing import Any
 
-from coterie.core import device, entering, packages, people, views
+from coterie.core import causes, device, entering, packages, people, views
 from coterie.core.effects import DIRECTORY_LANE, Call
 from coterie.core.group import lines, outbox
 from coterie.core.records import Group, Invitation, Outgoing, Package, group_key
@@ -139,7 +139,7 @@ def _need(turn: Turn, group_id: str) -> Invitation:
 def accept(turn: Turn, group_id: str) -> dict[str, Any]:
     """Enter the group; its view. Raises `StateError`, and `InviteError` for a Welcome that does not hold."""
     if turn.backend.read_only:
-        raise StateError("read_only", views.sentence("imported", []))
+        raise StateError("read_only", causes.sentence("imported", []))
     invitation = _need(turn, group_id)
     if invitation.state != "waiting":
         raise StateError("invitation_failed", invitation.why)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from coterie.core import causes, device, entering, invite, views
 from coterie.core import content as contents
-from coterie.core import device, entering, invite, views
 from coterie.core.effects import DEVICE_LANE, Call
 from coterie.core.group import lines, outbox
 from coterie.core.records import Group, Invitation, Join, Me, Outgoing, group_key
@@ -57,7 +57,7 @@ def waiting_for(turn: Turn, group_id: str) -> Join | None:
 def start(turn: Turn, link: invite.Link, preview: invite.Preview, name: str) -> dict[str, Any]:
     """Ask to join; asking again is the same request. Raises `StateError` (`already_member`, `invited`, `read_only`)."""
     if turn.backend.read_only:
-        raise StateError("read_only", views.sentence("imported", []))
+        raise StateError("read_only", causes.sentence("imported", []))
     group = turn.get(Group, group_key(preview.group_id))
     if group and group.state == "active":
         raise StateError("already_member", "You are in this group already.")

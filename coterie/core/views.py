@@ -1,4 +1,4 @@
-"""Records as the page sees them (docs/bridge.md), and the sentence of every cause."""
+"""Records as the page sees them (docs/bridge.md)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 from coterie.core import content as contents
 from coterie.core import device
+from coterie.core.causes import sentence
 from coterie.core.mls import Member
 from coterie.core.records import (
     Chat,
@@ -26,57 +27,6 @@ from coterie_wire import is_uuid
 
 PENDING_SEQ = 1 << 63
 """Lines that have no seq yet sort behind all others."""
-
-CAUSES = {
-    "created": "{0} created the group.",
-    "joined_self": "You joined. Messages from before you joined can't be read.",
-    "joined": "{0} joined, added by {1}.",
-    "added": "{1} added {0}.",
-    "added_self": "{0} added you to this group. Messages from before can't be read.",
-    "new_device": "{0} is on a further device, which has a key of its own. Compare it in person.",
-    "new_key": "You share no other group with {0}, so their key is new to you. Compare it in person.",
-    "key_changed": "Somebody came as {0}, with other keys than {0} has in your other groups. Be careful what you say.",
-    "refused_key": "{0} was not added: the service gave a key that is not theirs.",
-    "not_added": "{0} could not be added.",
-    "added_anew": "The service says that you were taken out of this group and added anew. If that is so, accept the"
-    " invitation; until then nothing is sent here.",
-    "bad_invitation": "The service handed over an invitation to this group, in which you are. It was ignored.",
-    "left": "{0} left.",
-    "removed": "{0} was removed by {1}. The invite links ended.",
-    "device_removed": "{1} took another device of theirs out of the group. The invite links ended.",
-    "removed_self": "You were removed by {0}.",
-    "left_self": "You left the group.",
-    "rejoined": "{0} came back after losing their place.",
-    "inviter_absent": "Nobody in this group has the key that the link names as {0}. Be careful what you say.",
-    "wrong_roster": "{0} told the service something else than the group about who is a member.",
-    "role_breach": "{0} removed {1} without being allowed to.",
-    "roles_changed": "{0} tried to change who may do what in this group. It was ignored.",
-    "replaced_self": "Another copy of this device took over your place here.",
-    "bad_join": "Someone tried to join with a key that does not come from the invite link. They were not let in.",
-    "forged_own": "A message claimed to be yours and is not. It was ignored.",
-    "own_unknown": "A message of yours was sent from another copy.",
-    "fork": "{0} sees another state of this group. Compare it in person.",
-    "gap": "{0} messages were held back by the service.",
-    "expired": "A message is no longer kept by the service.",
-    "tampered": "A message was changed on the way and could not be read.",
-    "wrong_group": "The service delivered a message of another group. It was ignored.",
-    "replayed": "The service delivered an old message again. It was ignored.",
-    "too_early": "A message could not be read: something that came before it is missing.",
-    "unreadable": "A message could not be read.",
-    "bad_content": "A message could be decrypted, but is not in a form that Coterie can read.",
-    "newer_version": "This was sent by a newer version of Coterie.",
-    "bad_commit": "This group is broken: {0} made a change that cannot be accepted.",
-    "missed_commit": "This group is broken: a change of it is no longer kept by the service, and was missed here.",
-    "unknown_own_commit": "This group is broken: a change was made with this device's keys, by something else.",
-    "refused_commit": "This group is broken: the service refused a change of this device and delivered it later.",
-    "not_sent": "Not sent: {0}",
-    "state_behind": "This device's state is older than what it sent before, so it does not send here any more.",
-    "not_a_member": "You are not a member any more.",
-    "broken": "This group is broken.",
-    "imported": "This is a copy of another device's state. It can read, but it never sends.",
-}
-"""A notice's code, and what it says; {0}, {1} are names or words."""
-
 
 OTHER_USER = (
     "This device belongs to somebody else, whose groups and history are here. Nothing was changed."
@@ -104,11 +54,6 @@ def why_ended(device: Device) -> str:
     if not device.ended:
         return ""
     return ENDED["guest" if device.ended == "session_ended" and device.guest else device.ended]
-
-
-def sentence(code: str, about: list[str], name: Any = str) -> str:
-    """The sentence of a cause, with names in it."""
-    return CAUSES.get(code, "{0}").format(*[name(word) for word in about], "somebody", "somebody")
 
 
 def name_of(turn: Turn, group_id: str, identity: str) -> str | None:

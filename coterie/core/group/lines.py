@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from uuid import UUID
 
+from coterie.core import causes, views
 from coterie.core import content as contents
-from coterie.core import views
 from coterie.core.effects import Drain
 from coterie.core.mls import Member
 from coterie.core.records import Group, Line, Me, Profile, Seen, group_key
@@ -34,10 +34,10 @@ def need_sending(turn: Turn, group_id: str) -> Group:
     """The group, if this device may send in it. Raises `StateError` with the cause."""
     group = need(turn, group_id)
     if turn.backend.read_only:
-        raise StateError("read_only", views.sentence("imported", []))
+        raise StateError("read_only", causes.sentence("imported", []))
     if not group.can_send:
         code = group.why or group.state
-        raise StateError(code, views.sentence(code, []))
+        raise StateError(code, causes.sentence(code, []))
     return group
 
 

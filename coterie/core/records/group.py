@@ -23,7 +23,7 @@ class Group(Record):
     state: str = "active"
     """active, left, removed, broken."""
     why: str = ""
-    """A cause code (`views.CAUSES`) when it is not active, or does not send."""
+    """A cause code (`causes.CAUSES`) when it is not active, or does not send."""
     cursor: int = 0
     """The last seq that is saved."""
     index: int = 0
@@ -98,7 +98,7 @@ class Line(UserRow):
     content: bytes = b""
     """MIMI content; empty for a notice."""
     notice: str = ""
-    """A cause code (`views.CAUSES`); empty for a text."""
+    """A cause code (`causes.CAUSES`); empty for a text."""
     about: list[str] = field(default_factory=list)
     """Identities or words that the notice names."""
 

@@ -1,0 +1,69 @@
+"""What was read, and calls for a look: keys, members and roles, the service's word."""
+
+from __future__ import annotations
+
+from coterie.core.causes.base import Cause, Kind
+
+WARNINGS = {
+    "new_device": Cause(
+        Kind.WARNING,
+        "{0} is on a further device, which has a key of its own. Compare it in person.",
+        "Coterie cannot tell whether that device is theirs. Ask them over the phone or in person.",
+    ),
+    "new_key": Cause(
+        Kind.WARNING,
+        "You share no other group with {0}, so their key is new to you. Compare it in person.",
+        "Coterie remembers the key from now on and says so when it is another.",
+    ),
+    "key_changed": Cause(
+        Kind.WARNING,
+        "Somebody came as {0}, with other keys than {0} has in your other groups. Be careful what you say.",
+        "It may be a new device of theirs, or somebody else. Ask them over the phone or in person.",
+    ),
+    "inviter_absent": Cause(
+        Kind.WARNING,
+        "Nobody in this group has the key that the link names as {0}. Be careful what you say.",
+        "They may have left, or the link was changed. Ask whoever gave you the link.",
+    ),
+    "refused_key": Cause(
+        Kind.WARNING,
+        "{0} was not added: the service gave a key that is not theirs.",
+        "Nothing was sent to that key. Send {0} an invite link instead.",
+    ),
+    "not_added": Cause(
+        Kind.WARNING,
+        "{0} could not be added.",
+        "What the service has of their device does not fit (any more). Send {0} an invite link instead.",
+    ),
+    "bad_join": Cause(
+        Kind.WARNING,
+        "Someone tried to join with a key that does not come from the invite link. They were not let in.",
+        "Nothing has to be done. If it happens again, end the invite link and make another.",
+    ),
+    "bad_invitation": Cause(
+        Kind.WARNING,
+        "The service handed over an invitation to this group, in which you are. It was ignored.",
+        "Nothing has to be done: you are in this group as before.",
+    ),
+    "wrong_roster": Cause(
+        Kind.WARNING,
+        "{0} told the service something else than the group about who is a member.",
+        "Who can read is decided by the group, not by the service, and that is right here. Somebody may miss messages.",
+    ),
+    "role_breach": Cause(
+        Kind.WARNING,
+        "{0} removed {1} without being allowed to.",
+        "{1} is out of the group. Whoever may do so can remove {0}, and let {1} in again by a link.",
+    ),
+    "roles_changed": Cause(
+        Kind.WARNING,
+        "{0} tried to change who may do what in this group. It was ignored.",
+        "Who may do what stays as it was. Ask {0} about it.",
+    ),
+    "fork": Cause(
+        Kind.WARNING,
+        "{0} sees another state of this group. Compare it in person.",
+        "The service may have shown two halves of the group two different changes. What {0} does not see here, others"
+        " may: compare the members and the last lines.",
+    ),
+}
