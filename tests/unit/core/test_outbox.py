@@ -2,7 +2,7 @@
 
 import pytest
 
-from coterie.core.engine import OUTBOX_KEY
+from coterie.core.hearing import OUTBOX_KEY
 from coterie.core.records import group_key
 from coterie.errors import LocalError, RemoteError, StateError
 from coterie_wire import Envelope
