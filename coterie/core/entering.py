@@ -38,6 +38,7 @@ def enter(turn: Turn, joined: Any, group_id: str, name: str, cursor: int, old: G
         owner=device.group_owner(joined.group_data),
         invites_since=joined.epoch,
         handover_by=turn.now + controls.HANDOVER_WITHIN,
+        counts=old.counts if old else {},
     )
     turn.put(group)
     invitation = turn.get(Invitation, group.key)

@@ -6,7 +6,7 @@ from typing import Any
 
 from coterie.core import content as contents
 from coterie.core import device
-from coterie.core.causes import sentence
+from coterie.core.causes import advice, sentence
 from coterie.core.mls import Member
 from coterie.core.records import (
     Chat,
@@ -120,35 +120,36 @@ def owner(turn: Turn, record: Group) -> str:
 def line(turn: Turn, record: Line) -> dict[str, Any]:
     """`Line` of docs/bridge.md."""
     mine = bool(record.sender) and record.sender == _own_identity(turn)
-    text, code = _text(turn, record), record.notice
-    failed = record.notice == "not_sent"
+    told = record.notice in ("", "not_sent") and bool(record.content)
+    text, unreadable = read(record.content) if told else ("", "")
+    code = record.notice or unreadable
+
+    def name(word: str) -> str:
+        return _word(turn, record.group_id, word)
+
+    said = sentence(code, record.about, name) if code else ""
     return {
         "key": record.key[16:].hex(),
-        "kind": "text" if record.content and not (code and not failed) else "notice",
+        "kind": "text" if told else "notice",
         "at": record.at,
         "sender": record.sender or None,
         "name": name_of(turn, record.group_id, record.sender) if record.sender else None,
-        "text": text,
+        "text": text if told else said[:1].upper() + said[1:],
         "mine": mine,
-        "state": ("failed" if failed else "sent") if mine and record.content else None,
+        "state": ("failed" if code == "not_sent" else "sent") if mine and record.content else None,
         "code": code or None,
-        "why": sentence(code, record.about) if failed else "",
+        "why": said if code == "not_sent" else "",
+        "advice": advice(code, record.about, name) if code else "",
     }
 
 
-def _text(turn: Turn, record: Line) -> str:
-    if record.content and record.notice in ("", "not_sent"):
-        return text_of(record.content)
-    said = sentence(record.notice, record.about, lambda word: _word(turn, record.group_id, word))
-    return said[:1].upper() + said[1:]
-
-
-def text_of(content: bytes) -> str:
-    """The text of stored content; a sentence when this version does not know it."""
+def read(content: bytes) -> tuple[str, str]:
+    """The text of stored content and no cause; where this version can't show it a sentence, and its cause."""
     try:
-        return contents.decode(content).text or sentence("newer_version", [])
+        decoded = contents.decode(content)
     except ContentError as error:
-        return error.sentence
+        return error.sentence, error.code
+    return (sentence("newer_version", []), "newer_version") if decoded.unknown else (decoded.text or "", "")
 
 
 def pending(turn: Turn, row: Outgoing) -> dict[str, Any]:
@@ -159,11 +160,12 @@ def pending(turn: Turn, row: Outgoing) -> dict[str, Any]:
         "at": row.at,
         "sender": _own_identity(turn),
         "name": None,
-        "text": text_of(row.content),
+        "text": read(row.content)[0],
         "mine": True,
         "state": "pending",
         "code": None,
         "why": "",
+        "advice": "",
     }
 
 

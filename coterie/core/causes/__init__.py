@@ -14,7 +14,7 @@ from coterie.core.causes.stopped import STOPPED
 from coterie.core.causes.unreadable import UNREADABLE
 from coterie.core.causes.warnings import WARNINGS
 
-__all__ = ["CAUSES", "Cause", "Kind", "advice", "sentence"]
+__all__ = ["CAUSES", "UNREADABLE", "Cause", "Kind", "advice", "counts", "sentence"]
 
 CAUSES: dict[str, Cause] = {**EVENTS, **UNREADABLE, **WARNINGS, **STOPPED}
 """By code."""
@@ -25,6 +25,11 @@ UNKNOWN = Cause(
     "A newer version wrote it. Reload the page, or update the program.",
 )
 """For a code that stands in a stored line and not in the table."""
+
+
+def counts(code: str) -> bool:
+    """Whether a group counts how often this happens."""
+    return CAUSES.get(code, UNKNOWN).kind is not Kind.EVENT
 
 
 def sentence(code: str, about: list[str], name: Callable[[str], str] = str) -> str:

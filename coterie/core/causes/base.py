@@ -29,8 +29,3 @@ class Cause:
     """What Coterie does about it, and what the reader can do; empty for an event."""
     silent: bool = False
     """Only counted: it makes no line of its own."""
-
-    @property
-    def counted(self) -> bool:
-        """Whether a group counts how often it happened."""
-        return self.kind is not Kind.EVENT

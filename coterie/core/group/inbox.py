@@ -13,15 +13,23 @@ from typing import Any
 from coterie.core import content as contents
 from coterie.core import people, views
 from coterie.core.effects import Acknowledge, CatchUp
-from coterie.core.group import commits, controls, lines, membership, outbox
+from coterie.core.group import commits, controls, lines, membership, outbox, pace
 from coterie.core.mls import Member
 from coterie.core.records import Group, Outgoing, Sent, group_key
 from coterie.core.state import Turn
 from coterie.errors import ContentError, StorageError
 from coterie_wire import ContentType, Envelope, WireError, parse_header, uuid_bytes
 
-CAUSE = {"wrong_group": "wrong_group", "stale": "replayed", "too_early": "too_early"}
+CAUSE = {
+    "wrong_group": "wrong_group",
+    "stale": "replayed",
+    "too_early": "too_early",
+    "malformed": "malformed",
+    "forged": "forged",
+}
 """A binding's error code, and the line that it makes; any other is `unreadable`."""
+NOT_OF_NOW = frozenset({"wrong_group", "replayed", "too_early"})
+"""Causes of a commit that is not one of the present epoch of this group: it breaks nothing."""
 
 
 def receive(turn: Turn, envelope: Envelope, *, paged: bool) -> None:
@@ -37,13 +45,13 @@ def receive(turn: Turn, envelope: Envelope, *, paged: bool) -> None:
         turn.do(CatchUp(group.group_id))
         return
     if missing:
-        group = lines.notice(turn, group, "gap", [str(missing)])
+        group = lines.notice(turn, group, "gap", [str(missing)], times=missing)
     own_line = envelope.seq in outbox.sent_seqs(turn, group)
     why = "" if group.why == "added_anew" else group.why  # it goes on after all
     group = group.with_(cursor=envelope.seq, index=int(own_line), updated_at=turn.now, why=why)
     turn.put(group)
-    if group.state == "active":
-        group = _open(turn, group, envelope)
+    # A broken group has later epochs that are closed to this device.
+    group = _open(turn, group, envelope) if group.state == "active" else lines.counted(group, "passed_over")
     for sent in turn.rows(Sent):
         if sent.group_id == group.group_id and sent.seq <= envelope.seq:
             turn.delete(sent)
@@ -98,7 +106,7 @@ def _own_back(turn: Turn, group: Group, envelope: Envelope, row: Outgoing) -> Gr
         return lines.notice(turn, group, "replayed", at=at(envelope))
     merged = turn.backend.merge_pending(group.mls_id)
     turn.delete(row)
-    group = _after_commit(turn, group, envelope, merged)
+    group = _after_commit(turn, group.with_(losses=0, commit_at=0), envelope, merged)
     for identity, name in row.fields["names"].items():
         lines.learn_name(turn, group, identity, name, hearsay=True)
     return controls.hand_over(turn, group) if merged.added else group
@@ -128,7 +136,7 @@ def _failed(turn: Turn, group: Group, envelope: Envelope, data: bytes, code: str
     if code == "corrupt":
         raise StorageError("corrupt_row", "This device's keys cannot be read.")
     cause = CAUSE.get(code, "unreadable")
-    if cause == "unreadable" and _is_commit(data):
+    if cause not in NOT_OF_NOW and _is_commit(data):
         return _broken(turn, group, "bad_commit", [_hinted_sender(turn, group, envelope)])
     return lines.notice(turn, group, cause, at=at(envelope))
 
@@ -165,13 +173,15 @@ def _application(turn: Turn, group: Group, envelope: Envelope, opened: Any) -> G
     except ContentError:
         return lines.notice(turn, group, "bad_content", at=at(envelope))
     if not lines.first_time(turn, group, sender.identity, content.id, envelope.seq):
-        return group
+        return lines.counted(group, "repeated")
     if envelope.sender_device == sender.device_id:
         people.hear(turn, sender)
     if content.epoch == group.epoch and content.authenticator != group.epoch_authenticator[:16]:
         group = lines.notice(turn, group, "fork", [sender.identity])
     if content.control is not None:
         return controls.take(turn, group, sender, content)
+    if content.text is None:
+        group = lines.counted(group, "newer_version")
     line = lines.text_line(
         turn,
         group,
@@ -189,7 +199,7 @@ def _after_commit(turn: Turn, group: Group, envelope: Envelope, merged: Any) -> 
     before = {identity: (index, bytes(key)) for identity, index, key, _ in group.leavers}
     turn_row = commits.pending_row(turn, group)
     if turn_row:  # merging another's commit dropped our own; what it was for is looked at again
-        turn.delete(turn_row)
+        group = pace.lost(turn, group, turn_row)
     group = _new_epoch(turn, group, merged)
     group = membership.tell(turn, group, merged, before, at(envelope))
     group = membership.compare_roster(turn, group, merged)
@@ -208,6 +218,7 @@ def _new_epoch(turn: Turn, group: Group, merged: Any) -> Group:
     group = group.with_(
         epoch=merged.epoch,
         counter=0,
+        renew_soon=group.renew_soon or bool(gone),
         removals=[identity for identity in group.removals if identity not in gone],
         leavers=[leaver for leaver in group.leavers if leaver[0] not in gone],
         adding=[wanted for wanted in group.adding if wanted[0] not in came],

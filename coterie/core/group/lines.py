@@ -59,10 +59,26 @@ def save(turn: Turn, group: Group) -> Group:
     return group
 
 
+def counted(group: Group, code: str, times: int = 1) -> Group:
+    """The group, which counts the cause from now on once more, or as often as that."""
+    return group.with_(counts=group.counts | {code: group.counts.get(code, 0) + times})
+
+
 def notice(
-    turn: Turn, group: Group, code: str, about: list[str] | None = None, *, at: int | None = None
+    turn: Turn,
+    group: Group,
+    code: str,
+    about: list[str] | None = None,
+    *,
+    at: int | None = None,
+    times: int = 1,
 ) -> Group:
-    """Add a line that says what happened, behind the last line of the group's present seq."""
+    """Add a line that says what happened, behind the last line of the group's present seq, and count it.
+
+    `times`: how many messages the one line is about.
+    """
+    if causes.counts(code):
+        group = counted(group, code, times)
     line = Line(
         id=new_id(turn),
         rev=1,

@@ -51,6 +51,34 @@ class Group(Record):
     """When to hand over the invites to a newcomer that asked, if nobody else did; 0: nobody asked."""
     adding: list[Any] = field(default_factory=list)
     """[identity, signature key, key package] of known devices that the user wants added without a link."""
+    astray: list[Any] = field(default_factory=list)
+    """[device id, how] where the service's roster is not the group's (`group/roster.py`)."""
+    mend_at: int = 0
+    """When this device mends that by a commit of its own, if no other commit did; 0: nothing to mend."""
+    offenders: list[Any] = field(default_factory=list)
+    """[identity, due at (ms), tries] of who broke the roles: anybody may remove them (`group/roles.py`)."""
+    wronged: list[Any] = field(default_factory=list)
+    """[identity, due at (ms), listed until (ms; 0: not yet)] of those whom a breach took out: they are brought back."""
+    told: bool = True
+    """False from entering until a member told who had asked to leave, and who had broken the roles, before."""
+    suspect: str = ""
+    """Of a broken group: the identity from which the change came that broke it, by the service's word."""
+    leaf_key: bytes = b""
+    """The own leaf's encryption key of which the next four tell; empty before it was looked at."""
+    renewed_at: int = 0
+    """When it came in; 0: with the key package, so others may have it."""
+    renew_at: int = 0
+    """When to renew it."""
+    renew_soon: bool = False
+    """Somebody was removed since it came in."""
+    framed: int = 0
+    """Messages framed under it."""
+    losses: int = 0
+    """Own commits in a row whose epoch another's won."""
+    commit_at: int = 0
+    """No own commit is built before."""
+    counts: dict[str, int] = field(default_factory=dict)
+    """How often each cause that is counted has happened (`causes.counts`)."""
 
     @property
     def key(self) -> bytes:

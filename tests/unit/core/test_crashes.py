@@ -10,6 +10,7 @@ from uuid import UUID
 
 import pytest
 
+from coterie.core import causes
 from tests.support import mallory
 from tests.support.device import Crash, Device
 from tests.support.friends import friends, same_state
@@ -124,17 +125,7 @@ def steps_of(flow: Flow) -> list[tuple[int, int]]:
     ]
 
 
-BAD = {
-    "replayed",
-    "forged_own",
-    "gap",
-    "unreadable",
-    "too_early",
-    "fork",
-    "bad_join",
-    "wrong_roster",
-    "not_sent",
-}
+BAD = {*causes.UNREADABLE, "fork", "bad_join", "wrong_roster", "not_sent"}
 
 
 @pytest.mark.parametrize("flow", [talk, meet, remove, leave, cross])

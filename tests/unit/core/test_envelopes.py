@@ -38,12 +38,12 @@ def flip(data: bytes, at: int) -> bytes:
 
 
 BAD_BYTES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
-    "empty": (lambda data: b"", "unreadable"),
-    "random": (lambda data: bytes(range(256)), "unreadable"),
-    "truncated": (lambda data: data[:-1], "unreadable"),
-    "trailing byte": (lambda data: data + b"\0", "unreadable"),
-    "changed inside": (lambda data: flip(data, len(data) - 3), "unreadable"),
-    "oversized": (lambda data: data + bytes(1 << 20), "unreadable"),
+    "empty": (lambda data: b"", "malformed"),
+    "random": (lambda data: bytes(range(256)), "malformed"),
+    "truncated": (lambda data: data[:-1], "malformed"),
+    "trailing byte": (lambda data: data + b"\0", "malformed"),
+    "changed inside": (lambda data: flip(data, len(data) - 3), "forged"),
+    "oversized": (lambda data: data + bytes(1 << 20), "malformed"),
 }
 
 

@@ -8,22 +8,13 @@ from dataclasses import replace
 from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 
+from coterie.core import causes
 from tests.support.device import Crash, Device
 from tests.support.friends import friends, same_state
 from tests.support.post_office import PostOffice
 
 NAMES = ("Alice", "Bob", "Carol")
-LIES = {
-    "replayed",
-    "forged_own",
-    "gap",
-    "unreadable",
-    "too_early",
-    "fork",
-    "bad_join",
-    "wrong_roster",
-    "role_breach",
-}
+LIES = {*causes.UNREADABLE, "fork", "bad_join", "wrong_roster", "role_breach"}
 
 
 class World:
