@@ -8,6 +8,9 @@ from uuid import UUID
 
 from coterie.core.records.base import Record, UserRow, group_key
 
+BEHIND = ("state_behind", "service_behind")
+"""Causes for which an active group does not send until this device has come back into it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group(Record):
@@ -79,6 +82,16 @@ class Group(Record):
     """No own commit is built before."""
     counts: dict[str, int] = field(default_factory=dict)
     """How often each cause that is counted has happened (`causes.counts`)."""
+    rejoin_due: int = 0
+    """When to ask for the GroupInfo of a rejoin; 0: none is wanted. Milliseconds, as in the next."""
+    rejoin_at: int = 0
+    """When this device last came back by itself, or will."""
+    rejoin_tries: int = 0
+    """How often the present rejoin lost its epoch to another commit."""
+    passed: int = 0
+    """Messages that were passed over since the group could not be read on."""
+    went_back: int = 0
+    """How many seqs the service has given anew since it lost them: places here are its seqs and so many."""
 
     @property
     def key(self) -> bytes:
@@ -91,8 +104,13 @@ class Group(Record):
 
     @property
     def stuck(self) -> bool:
-        """A member that can neither read on nor send: broken, or behind its own record."""
-        return self.state == "broken" or self.why == "state_behind"
+        """A member that can neither read on nor send: broken, or this device or the service is behind the other."""
+        return self.state == "broken" or self.why in BEHIND
+
+    @property
+    def service_cursor(self) -> int:
+        """The cursor in the service's count."""
+        return self.cursor - self.went_back
 
     @property
     def can_send(self) -> bool:
@@ -106,6 +124,10 @@ class Chat(UserRow):
     TABLE = "chats"
     name: str
     read_seq: int = 0
+    archived: int = 0
+    """When its last line was said (ms), of a chat from a backup while there is no group of it; else 0."""
+    former: list[str] = field(default_factory=list)
+    """Identities that were the user's own in lines from a backup."""
 
     @property
     def key(self) -> bytes:
