@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from sqlcipher3 import dbapi2 as sqlite3
 
+from coterie import files
 from coterie.errors import StorageError, StorageLost
 from coterie.ports import Store
-from coterie.storage import sqlite
 from coterie.storage.memory import MemoryStore
-from coterie.storage.sqlite import SqliteStore
+from coterie.storage.sqlite import SqliteStore, file
 from tests.contract import storage_contract as contract
 
 refused = contract.refused
@@ -29,15 +29,26 @@ class FixedKey:
         return self._key
 
 
+KEY = bytes(range(32))
+
+
 def open_sqlite(path: Path) -> Awaitable[SqliteStore]:
     return SqliteStore.open(path, FixedKey())
+
+
+def open_sqlcipher(path: Path) -> Awaitable[SqliteStore]:
+    return SqliteStore.open(path, FixedKey(KEY))
 
 
 async def open_memory(_: Path) -> MemoryStore:
     return MemoryStore()
 
 
-PROVIDERS: dict[str, Callable[[Path], Awaitable[Store]]] = {"memory": open_memory, "sqlite": open_sqlite}
+PROVIDERS: dict[str, Callable[[Path], Awaitable[Store]]] = {
+    "memory": open_memory,
+    "sqlcipher": open_sqlcipher,
+    "sqlite": open_sqlite,
+}
 
 
 @pytest.fixture(params=sorted(PROVIDERS))
@@ -61,7 +72,7 @@ async def test_contract(name: str, opened: Callable[[], Awaitable[Store]]) -> No
     await contract.CASES[name](opened)
 
 
-@pytest.mark.parametrize("opened", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("opened", ["sqlcipher", "sqlite"], indirect=True)
 @pytest.mark.parametrize("name", sorted(contract.LASTING))
 async def test_lasting(name: str, opened: Callable[[], Awaitable[Store]]) -> None:
     await contract.LASTING[name](opened)
@@ -94,7 +105,7 @@ async def test_a_second_opening_is_refused_until_the_first_is_closed(tmp_path: P
 OPEN_ELSEWHERE = """
 import asyncio, sys
 from pathlib import Path
-from coterie.storage.sqlite import SqliteStore
+from coterie.storage.sqlite import SqliteStore, file
 from tests.contract import storage_contract as contract
 
 class NoKey:
@@ -196,8 +207,8 @@ import asyncio, os, sys
 from pathlib import Path
 from coterie.storage import sqlite
 
-class NoKey:
-    async def key(self): return None
+class Key:
+    async def key(self): return bytes.fromhex(sys.argv[2]) or None
 
 def apply_half_and_die(db, rows, put=sqlite._apply):
     db.execute("pragma cache_size = 5")     # so that pages reach the file before the end
@@ -205,7 +216,7 @@ def apply_half_and_die(db, rows, put=sqlite._apply):
     os._exit(9)
 
 async def main():
-    store = await sqlite.SqliteStore.open(Path(sys.argv[1]), NoKey())
+    store = await sqlite.SqliteStore.open(Path(sys.argv[1]), Key())
     await store.commit({("mls", n.to_bytes(2)): b"old" for n in range(500)})
     sqlite._apply = apply_half_and_die
     await store.commit({("mls", n.to_bytes(2)): b"new" * 300 for n in range(500)})
@@ -216,7 +227,7 @@ asyncio.run(main())
 
 async def test_a_process_that_dies_inside_a_commit_leaves_the_state_before_it(tmp_path: Path) -> None:
     path = tmp_path / "state.sqlite"
-    command = [sys.executable, "-c", DIE_IN_THE_MIDDLE, str(path)]
+    command = [sys.executable, "-c", DIE_IN_THE_MIDDLE, str(path), ""]
     assert subprocess.run(command, check=False).returncode == 9  # noqa: ASYNC221
     assert (tmp_path / "state.sqlite-journal").exists(), "nothing was half written: this shows nothing"
     store = await open_sqlite(path)
@@ -269,10 +280,122 @@ async def test_a_folder_in_the_way_is_a_clear_error(tmp_path: Path) -> None:
     await refused(open_sqlite(tmp_path / "state.sqlite"), "storage_denied")
 
 
-async def test_a_key_without_a_cipher_is_refused_rather_than_ignored(tmp_path: Path) -> None:
+# ------------------------------------------------------------------------------------------ encryption
+
+
+def everything_in(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in sorted(folder.iterdir()))
+
+
+async def test_nothing_of_it_can_be_read_without_the_key(tmp_path: Path) -> None:
+    store = await open_sqlcipher(tmp_path / "state.sqlite")
+    await store.commit({("mls", b"a name of a row"): b"what it holds"})
+    await store.close()
+    left = everything_in(tmp_path)
+    assert [word for word in (b"SQLite", b"a name of", b"what it", b"create table") if word in left] == []
+
+
+async def test_half_a_commit_in_the_journal_can_not_be_read_either(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", DIE_IN_THE_MIDDLE, str(tmp_path / "state.sqlite"), KEY.hex()]
+    assert subprocess.run(command, check=False).returncode == 9  # noqa: ASYNC221
+    assert (tmp_path / "state.sqlite-journal").stat().st_size > 0
+    assert b"newnew" not in everything_in(tmp_path)
+    assert b"create table" not in everything_in(tmp_path)
+    store = await open_sqlcipher(tmp_path / "state.sqlite")
+    assert await store.load("mls") == {n.to_bytes(2): b"old" for n in range(500)}
+    await store.close()
+
+
+@pytest.mark.parametrize("key", [None, bytes(32)])
+async def test_without_its_key_it_is_not_opened_and_not_touched(key: bytes | None, tmp_path: Path) -> None:
     path = tmp_path / "state.sqlite"
-    await refused(SqliteStore.open(path, FixedKey(b"k" * 32)), "no_cipher")
-    assert not path.exists()
+    store = await open_sqlcipher(path)
+    await store.commit({("mls", b"a"): b"1"})
+    await store.close()
+    before = path.read_bytes()
+    await refused(SqliteStore.open(path, FixedKey(key)), "storage_corrupt")
+    assert path.read_bytes() == before
+
+
+async def test_a_page_that_was_altered_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite"
+    store = await open_sqlcipher(path)
+    await store.commit({("mls", n.to_bytes(2)): b"x" * 500 for n in range(200)})
+    await store.close()
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    store = await open_sqlcipher(path)
+    await refused(store.load("mls"), "storage_corrupt")
+    await store.close()
+
+
+async def test_a_file_from_before_there_were_keys_is_encrypted_once(tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite"
+    store = await open_sqlite(path)
+    await store.commit({("mls", b"a"): b"from before", ("groups", b"g"): b"a" * 50_000})
+    await store.close()
+    with path.open("rb") as earlier:
+        store = await open_sqlcipher(path)
+        assert set(earlier.read()) == {0}, "what was there before is overwritten"
+    assert await store.load("mls") == {b"a": b"from before"}
+    assert await store.load("groups") == {b"g": b"a" * 50_000}
+    await store.commit({("mls", b"a"): b"and since"})
+    await store.close()
+    assert b"from before" not in everything_in(tmp_path)
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["state.sqlite", "state.sqlite.lock"]  # noqa: ASYNC240
+    store = await open_sqlcipher(path)
+    assert await store.load("mls") == {b"a": b"and since"}
+    await store.close()
+
+
+ENCRYPTING = ("_flush", "put_in_place")
+"""What encrypting a file calls; it dies at each."""
+
+
+@pytest.mark.parametrize("at", ENCRYPTING)
+async def test_encrypting_that_breaks_off_is_begun_again(
+    at: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "state.sqlite"
+    store = await open_sqlite(path)
+    await store.commit({("mls", b"a"): b"from before"})
+    await store.close()
+
+    def dies(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files if at == "_flush" else file, at, dies)
+        await refused(open_sqlcipher(path), "storage_denied")
+    assert file.is_plain(path)
+    store = await open_sqlcipher(path)
+    assert await store.load("mls") == {b"a": b"from before"}
+    await store.close()
+    assert not file.is_plain(path)
+
+
+async def test_a_plain_database_of_another_program_is_not_encrypted(tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite"
+    with sqlite3.connect(path) as other:
+        other.execute("create table contacts (name)")
+    other.close()
+    before = path.read_bytes()
+    await refused(open_sqlcipher(path), "storage_corrupt")
+    assert path.read_bytes() == before
+
+
+async def test_who_holds_the_data_is_asked_before_the_key_is(tmp_path: Path) -> None:
+    """So that of two that find no key, only one makes one."""
+    path = tmp_path / "state.sqlite"
+    first = await open_sqlcipher(path)
+
+    class Never:
+        async def key(self) -> bytes | None:
+            raise AssertionError
+
+    await refused(SqliteStore.open(path, Never()), "storage_in_use")
+    await first.close()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX")
@@ -316,46 +439,46 @@ async def at_version(path: Path, version: int, monkeypatch: pytest.MonkeyPatch) 
         path.touch()  # noqa: ASYNC240
         return
     with monkeypatch.context() as patch:
-        patch.setattr(sqlite, "MIGRATIONS", sqlite.MIGRATIONS[:version])
+        patch.setattr(file, "MIGRATIONS", file.MIGRATIONS[:version])
         store = await open_sqlite(path)
         await store.commit({("mls", b"a"): b"from before"})
         await store.close()
 
 
-@pytest.mark.parametrize("version", range(len(sqlite.MIGRATIONS) + 1))
+@pytest.mark.parametrize("version", range(len(file.MIGRATIONS) + 1))
 async def test_every_earlier_layout_is_brought_up(
     version: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "state.sqlite"
     await at_version(path, version, monkeypatch)
-    monkeypatch.setattr(sqlite, "MIGRATIONS", (*sqlite.MIGRATIONS, NEXT_LAYOUT))
+    monkeypatch.setattr(file, "MIGRATIONS", (*file.MIGRATIONS, NEXT_LAYOUT))
     store = await open_sqlite(path)
     kept = {b"a": b"from before"} if version else {}
     assert await store.load("mls") == kept
     assert await store._run(lambda db: db.execute("select k from extra").fetchall()) == [
         (key,) for key in kept
     ]
-    assert await store._run(lambda db: sqlite._pragma(db, "user_version")) == len(sqlite.MIGRATIONS)
+    assert await store._run(lambda db: file.pragma(db, "user_version")) == len(file.MIGRATIONS)
     await store.close()
 
 
-@pytest.mark.parametrize("version", range(len(sqlite.MIGRATIONS) + 1))
+@pytest.mark.parametrize("version", range(len(file.MIGRATIONS) + 1))
 async def test_a_migration_that_breaks_off_leaves_the_earlier_layout(
     version: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "state.sqlite"
     await at_version(path, version, monkeypatch)
-    layouts = (*sqlite.MIGRATIONS, NEXT_LAYOUT)
+    layouts = (*file.MIGRATIONS, NEXT_LAYOUT)
     broken = (*layouts[:version], (*layouts[version], "insert into no_such_table values (1)"))
     with monkeypatch.context() as patch:
-        patch.setattr(sqlite, "MIGRATIONS", broken)
+        patch.setattr(file, "MIGRATIONS", broken)
         await refused(open_sqlite(path), "storage_failed")
     with sqlite3.connect(path) as db:
         tables = [name for (name,) in db.execute("select name from sqlite_schema where type = 'table'")]
-        assert sqlite._pragma(db, "user_version") == version
+        assert file.pragma(db, "user_version") == version
     db.close()
     assert tables == (["rows", "writer"] if version else [])
-    monkeypatch.setattr(sqlite, "MIGRATIONS", layouts)
+    monkeypatch.setattr(file, "MIGRATIONS", layouts)
     store = await open_sqlite(path)
     assert await store.load("mls") == ({b"a": b"from before"} if version else {})
     await store.close()
@@ -366,7 +489,7 @@ async def test_data_of_a_newer_version_is_not_touched(
 ) -> None:
     path = tmp_path / "state.sqlite"
     with monkeypatch.context() as patch:
-        patch.setattr(sqlite, "MIGRATIONS", (*sqlite.MIGRATIONS, NEXT_LAYOUT))
+        patch.setattr(file, "MIGRATIONS", (*file.MIGRATIONS, NEXT_LAYOUT))
         await (await open_sqlite(path)).close()
     before = path.read_bytes()
     await refused(open_sqlite(path), "storage_newer")
