@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
+from coterie.account import Account, refusal
 from coterie.core.effects import DIRECTORY_LANE
-from coterie.core.engine import Engine
 from coterie.core.invite import DEFAULT_LIFETIME, DEFAULT_USES, Link
 from coterie.core.records import group_key
-from coterie.driver import Driver
-from coterie.errors import InviteError, LocalError, Refused, StateError
-from coterie.passkeys import Passkeys
-from coterie.ports import TABLES, Answer
+from coterie.errors import InviteError, LocalError, StateError
 
 PAGE = 50
 """Lines in a page of history."""
@@ -19,7 +17,7 @@ LINE_KEY = 10
 """Bytes of a line's key behind the group: seq and index."""
 
 
-class Client(Driver):
+class Client(Account):
     """One device of one person.
 
     `mls` is the module `coterie_mls`; `on_event` gets every event of docs/bridge.md as a dict, after it was saved.
@@ -28,10 +26,6 @@ class Client(Driver):
     async def set_name(self, *, name: str) -> dict[str, Any]:
         """The own display name, told to all groups. Raises `LocalError` (`bad_name`)."""
         return await self._run(lambda engine, now: engine.set_name(name, now))
-
-    async def _registered(self) -> None:
-        await self._sessions.ensure()
-        self._go_online()
 
     async def create_group(self, *, name: str) -> dict[str, Any]:
         """A new group with this device as its owner. Raises `LocalError`, `Unreachable` before the first sign-in."""
@@ -64,10 +58,15 @@ class Client(Driver):
         except ValueError:
             raise LocalError("no_group", "There is no such group on this device.") from None
 
-    async def send_text(self, *, group_id: str, text: str) -> dict[str, Any]:
-        """Send a line; it is in the outbox, encrypted and saved, when this returns."""
+    async def send_text(self, *, group_id: str, text: str, line_id: str | None = None) -> dict[str, Any]:
+        """Send a line; it is in the outbox, encrypted and saved, when this returns.
+
+        `line_id` is a UUID by which one may ask twice, not knowing whether the first was heard: the second time is
+        answered with `{}`. Raises `LocalError`, `StateError`.
+        """
         self._group(group_id)
-        return await self._run(lambda engine, now: engine.send_text(group_id, text, now))
+        asked = _line_id(line_id)
+        return await self._run(lambda engine, now: engine.send_text(group_id, text, now, asked=asked))
 
     async def discard_line(self, *, group_id: str, key: str) -> dict[str, Any]:
         """Forget an own line that was refused."""
@@ -112,7 +111,7 @@ class Client(Driver):
                 "invite_unavailable", "This invite link does not work any more. Ask for a new one."
             )
         if answer.status >= 300:
-            raise _refusal(answer)
+            raise refusal(answer)
         return self._engine.previewed(parsed, answer.body)
 
     async def join(self, *, link: str, name: str) -> dict[str, Any]:
@@ -191,133 +190,15 @@ class Client(Driver):
         await self._do(lambda engine, now: engine.decline_invitation(group_id, now))
         return {}
 
-    # -- own devices --
-
-    async def devices(self) -> list[dict[str, Any]]:
-        """The user's devices, as the service has them; none before the first sign-in.
-
-        Raises `Unreachable`, `Refused`.
-        """
-        if not self._engine.registered:
-            return []
-        answer = await self.call("devices_list", {})
-        listed = answer.body.get("devices")
-        if answer.status >= 300 or not isinstance(listed, list):
-            raise _refusal(answer)
-        return self._engine.devices_in_groups(listed)
-
-    async def revoke_device(self, *, device_id: str) -> dict[str, Any]:
-        """Take one of the user's devices out of use, and out of the groups that this one shares with it."""
-        await self._do(lambda engine, now: engine.revoke_device(device_id, now))
-        await self._posting.until_tried(DIRECTORY_LANE)
-        return {}
-
-    async def rename_device(self, *, name: str) -> dict[str, Any]:
-        """What this device is called in the list of devices. Raises `LocalError` (`bad_name`), `Unreachable`."""
-        if not self._engine.registered:
-            raise StateError("no_device", "This device is not registered yet.")
-        await self._do(lambda engine, now: engine.rename_device(name, now))
-        await self._sessions.bind()
-        return {}
-
-    async def sign_in(self, *, session: dict[str, Any]) -> dict[str, Any]:
-        """Go on with a session of the same user (as Supabase Auth gives it), after the device's own was lost.
-
-        Raises `StateError` (`other_user`): nothing is changed; `RemoteError`, `Unreachable`.
-        """
-        try:
-            await self._sessions.adopt(session)
-        except Refused as error:
-            await self._was_over(error)
-            raise
-        self._go_online()
-        self.back_online()
-        return self._engine.snapshot(self._sync.state)
-
-    # -- passkeys --
-
-    async def passkey_options(self) -> dict[str, Any]:
-        """What `navigator.credentials.create` takes, for this device's user: `{challenge_id, options, expires_at}`.
-
-        Raises `Unreachable`; `Refused`, among others with `too_many_passkeys`, `passkey_disabled`, and
-        `no_authorization` where the service gives guests none.
-        """
-        await self._registered()
-        own_name = self._engine.snapshot(self._sync.state)["name"]
-        return await self._passkeys().registration_options(own_name or "Coterie")
-
-    async def passkey_verify(self, *, challenge_id: str, credential: dict[str, Any]) -> dict[str, Any]:
-        """Keep the passkey that the page made: `Passkey`. A guest is a user from now on. Raises as before."""
-        return await self._passkeys().register(challenge_id, credential)
-
-    async def sign_in_options(self) -> dict[str, Any]:
-        """What `navigator.credentials.get` takes: `{challenge_id, options, expires_at}`.
-
-        Raises `Unreachable`, `Refused`.
-        """
-        return await self._passkeys().sign_in_options()
-
-    async def sign_in_verify(self, *, challenge_id: str, credential: dict[str, Any]) -> dict[str, Any]:
-        """Sign in with the passkey that the page was given: `Snapshot`.
-
-        On a device that holds nothing yet it makes a new device of that user; after a session was lost, it goes on as
-        the same device. Raises `StateError` (`other_user`): nothing is changed; `Refused`, `Unreachable`.
-        """
-        session = await self._passkeys().sign_in(challenge_id, credential)
-        try:
-            return await self.sign_in(session=session)
-        except StateError:
-            await self._passkeys().discard(session)
-            raise
-
-    async def list_passkeys(self) -> list[dict[str, Any]]:
-        """The user's passkeys, the oldest first. Raises `Unreachable`, `Refused`."""
-        return await self._passkeys().all()
-
-    async def rename_passkey(self, *, passkey_id: str, name: str) -> dict[str, Any]:
-        """Give a passkey a name that the service keeps: `Passkey`. Raises `Unreachable`, `Refused`."""
-        return await self._passkeys().rename(passkey_id, name)
-
-    async def remove_passkey(self, *, passkey_id: str) -> dict[str, Any]:
-        """Take a passkey away. Raises `Refused` (`single_identity_not_deletable` for the last one), `Unreachable`."""
-        await self._passkeys().remove(passkey_id)
-        return {}
-
-    def _passkeys(self) -> Passkeys:
-        return Passkeys(self._transport, self._sessions)
-
     async def mark_read(self, *, group_id: str, seq: int) -> dict[str, Any]:
         """The user has seen all lines up to `seq`."""
         self._group(group_id)
         await self._do(lambda engine, now: engine.mark_read(group_id, seq, now))
         return {}
 
-    async def export_state(self) -> bytes:
-        """The whole state, private keys included; the copy will read and never send."""
-        async with self._turn:
-            return self._engine.export({table: await self._store.load(table) for table in TABLES})
 
-    async def import_state(self, *, data: bytes) -> dict[str, Any]:
-        """Fill an empty store with an exported state. Raises `StateError`, `LocalError` (`bad_export`)."""
-        if self._engine.backend is not None:
-            raise StateError("not_empty", "This device has a state of its own. Sign out first.")
-        changes = Engine.import_(self._mls, data)
-        async with self._turn:
-            await self._store.commit(changes)
-            await self._reload()
-        return self._engine.snapshot(self._sync.state)
-
-    async def sign_out(self) -> dict[str, Any]:
-        """End the session and delete this device's state."""
-        await self._sessions.sign_out()
-        await self._stop()
-        async with self._turn:
-            await self._store.clear()
-            await self._reload()
-        self._stopping = False
-        return {}
-
-
-def _refusal(answer: Answer) -> Refused:
-    sentence = str(answer.body.get("message") or f"The service answered {answer.status}.")
-    return Refused(str(answer.body.get("code")), sentence, answer.status)
+def _line_id(line_id: str | None) -> bytes:
+    try:
+        return UUID(line_id).bytes if line_id else b""
+    except ValueError:
+        raise LocalError("bad_id", "The id of a line is a UUID.") from None

@@ -3,6 +3,7 @@
 * CoterieError         has a `code` that is stable and a sentence for people
   x LocalError         you asked for something that is not possible now
     - LinkError        this is not an invite link
+    - BackupError      this file is not a backup that can be restored here
     - StateError       the state does not allow it (no such group, an imported copy, a broken group, ...)
   x RemoteError        a peer or the service broke the protocol, or refused
     - Refused          the service said no, with its own code and status
@@ -31,6 +32,10 @@ class LocalError(CoterieError):
 
 class LinkError(LocalError):
     """This is not an invite link."""
+
+
+class BackupError(LocalError):
+    """This file is not a backup that can be restored here."""
 
 
 class StateError(LocalError):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from coterie.core import causes, device, people, views
+from coterie.core import archive, causes, device, people, views
 from coterie.core import content as contents
 from coterie.core.effects import Call
 from coterie.core.group import commits, lines, outbox
 from coterie.core.group.commits import Newcomer
-from coterie.core.records import Chat, Group, Invite, Line, Outgoing, Profile, Seen, Sent, group_key
+from coterie.core.records import Chat, Group, Invite, Leaf, Line, Outgoing, Profile, Seen, Sent, group_key
 from coterie.core.state import Turn
 from coterie.errors import StateError
 
@@ -39,6 +39,7 @@ def _new_group(turn: Turn, name: str) -> Group:
         epoch_authenticator=turn.backend.epoch_authenticator(mls_id),
         updated_at=turn.now,
         owner=own,
+        entered_at=turn.now,
     )
     turn.put(group)
     turn.put(Chat(id=group_id, rev=1, modified_at=turn.now, name=name))
@@ -48,6 +49,9 @@ def _new_group(turn: Turn, name: str) -> Group:
 
 def opened(turn: Turn, group_id: str, rows: list[tuple[bytes, bytes]], *, newest: bool) -> dict[str, Any]:
     """Group, members and the lines of stored `rows`; with the pending ones at the end of the newest page."""
+    archived = archive.find(turn, group_id)
+    if archived:
+        return archive.opened(turn, archived, rows)
     group = lines.need(turn, group_id)
     stored = [Line.decode(value) for _, value in rows]
     shown = [views.line(turn, line) for line in stored if not line.deleted]
@@ -70,7 +74,9 @@ def discard_line(turn: Turn, group_id: str, value: bytes) -> None:
 
 
 def mark_read(turn: Turn, group_id: str, seq: int) -> None:
-    """The user has seen all up to `seq`."""
+    """The user has seen all up to `seq`; of an archive nothing is unread."""
+    if archive.find(turn, group_id):
+        return
     group = lines.need(turn, group_id)
     chat = turn.get(Chat, group.key)
     if chat and (group.unread or seq > chat.read_seq):
@@ -99,7 +105,11 @@ def leave(turn: Turn, group_id: str) -> None:
 
 
 def forget(turn: Turn, group_id: str, line_keys: list[bytes]) -> None:
-    """Delete a group that is over or stuck, with its history. Raises `StateError` (`still_member`)."""
+    """Delete a group that is over or stuck, or an archive, with its history. Raises `StateError` (`still_member`)."""
+    archived = archive.find(turn, group_id)
+    if archived:
+        archive.forget(turn, archived, line_keys)
+        return
     group = lines.need(turn, group_id)
     if not (group.over or group.stuck or turn.backend.read_only):
         raise StateError("still_member", "Leave the group first.")
@@ -116,7 +126,7 @@ def forget(turn: Turn, group_id: str, line_keys: list[bytes]) -> None:
 
 
 def _delete_rows(turn: Turn, group: Group) -> None:
-    for kind in (Group, Outgoing, Profile, Seen):
+    for kind in (Group, Leaf, Outgoing, Profile, Seen):
         for record in turn.rows(kind, group.key):
             turn.delete(record)
     elsewhere: list[Invite | Sent] = [*turn.rows(Invite), *turn.rows(Sent)]

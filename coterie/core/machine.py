@@ -6,17 +6,17 @@ and loaded again from the store, so memory never knows more than the disk.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Self, TypeVar
 from uuid import UUID
 
-from coterie.core import device, invitations, invite, joining, views
+from coterie.core import archive, device, invitations, invite, joining, views
 from coterie.core.completing import Completing
 from coterie.core.effects import Step
 from coterie.core.group import lines, outbox
 from coterie.core.mls import Backend, Mls
 from coterie.core.packages import Packages
-from coterie.core.records import Device, Group, Join, Line, Me, Session, corrupt
+from coterie.core.records import Device, Group, Join, Line, Me, Session, UserRow, corrupt
 from coterie.core.state import State, Turn, read
 from coterie.errors import LocalError, RemoteError, StateError, StorageError
 
@@ -37,6 +37,8 @@ class Machine:
         """What became of people who were to be added, by claim, until somebody asks."""
         self._blocked: set[bytes] = set()
         """Outbox rows whose epoch is gone and whose next one has not come in yet."""
+        self.up_to_date: set[str] = set()
+        """Groups of which all was read that the service had: what time brings is looked at in these alone."""
 
     @classmethod
     def load(cls, mls: Mls, rows: Mapping[str, Mapping[bytes, bytes]]) -> Self:
@@ -156,13 +158,14 @@ class Machine:
 
         def look(turn: Turn) -> dict[str, Any]:
             me = turn.get(Me, b"me")
+            groups = [views.group(turn, group) for group in turn.rows(Group)] if self.registered else []
             return {
                 "user_id": self.backend.user_id if self.backend else None,
                 "device_id": self.backend.device_id if self.backend else None,
                 "name": me.name if me else None,
                 "session": views.session(self.session, self.device),
                 "read_only": self.read_only,
-                "groups": [views.group(turn, group) for group in turn.rows(Group)] if self.registered else [],
+                "groups": groups + archive.all_of(turn),
                 "joins": [views.join(join) for join in turn.rows(Join)],
                 "invitations": invitations.listed(turn),
                 "connection": connection,
@@ -185,6 +188,24 @@ class Machine:
             if group.can_send:
                 lines.learn_own_name(turn, group)
                 outbox.send_profile(turn, group)
+
+    # -- history, elsewhere --
+
+    def back_up(self, now: int) -> tuple[list[Any], list[UserRow]]:
+        """A backup's first record, and all that it holds beside the lines."""
+        return self._look(lambda turn: (archive.manifest(turn), list(archive.records(turn))), now)
+
+    def places(self, chats: Iterable[bytes]) -> dict[bytes, int]:
+        """The cursors of those of these chats (UUIDs) that are groups here."""
+        found = self._look(lambda turn: [turn.get(Group, chat) for chat in chats])
+        return {group.key: group.cursor for group in found if group}
+
+    def restore(
+        self, restored: archive.Restored, held: archive.Held, now: int
+    ) -> tuple[Step, dict[str, int]]:
+        """Put a backup beside what is here: how many `groups` and `lines` were new."""
+        step, (rows, counts) = self._turn(now, lambda turn: archive.merge(turn, restored, held))
+        return Step({**rows, **step.changes}, step.effects), counts
 
     # -- the whole state, elsewhere --
 

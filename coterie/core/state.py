@@ -63,6 +63,12 @@ class Turn:
             raise StateError("no_device", "This device is not registered yet.")
         return self._backend
 
+    @property
+    def identity(self) -> str:
+        """`user_id#device_id` of this device; empty before it is registered."""
+        backend = self._backend
+        return f"{backend.user_id}#{backend.device_id}" if backend and backend.device_id else ""
+
     def get(self, kind: type[R], key: bytes) -> R | None:
         """A record, or None."""
         row = (kind.TABLE, key)

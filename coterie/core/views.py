@@ -65,13 +65,17 @@ def name_of(turn: Turn, group_id: str, identity: str) -> str | None:
 def _word(turn: Turn, group_id: str, word: str) -> str:
     if not is_uuid(word.rpartition("#")[2]):  # a name or a number; names may have a # in them
         return word
-    if word == _own_identity(turn):
+    if is_own(turn, group_id, word):
         return "you"
     return name_of(turn, group_id, word) or "Someone new"
 
 
-def _own_identity(turn: Turn) -> str:
-    return f"{turn.backend.user_id}#{turn.backend.device_id}"
+def is_own(turn: Turn, group_id: str, identity: str) -> bool:
+    """Whether this identity is the user's, in what this device said or in lines from a backup."""
+    if not identity or identity == turn.identity:
+        return bool(identity)
+    chat = turn.get(Chat, group_key(group_id))
+    return chat is not None and identity in chat.former
 
 
 def group(turn: Turn, record: Group) -> dict[str, Any]:
@@ -107,7 +111,7 @@ def _member(turn: Turn, record: Group, leaf: Member) -> dict[str, Any]:
         "device_id": leaf.device_id,
         "name": name_of(turn, record.group_id, leaf.identity),
         "fingerprint": leaf.identity_key[:4].hex(),
-        "me": leaf.identity == _own_identity(turn),
+        "me": leaf.identity == turn.identity,
         "owner": leaf.identity == owner(turn, record),
     }
 
@@ -119,7 +123,7 @@ def owner(turn: Turn, record: Group) -> str:
 
 def line(turn: Turn, record: Line) -> dict[str, Any]:
     """`Line` of docs/bridge.md."""
-    mine = bool(record.sender) and record.sender == _own_identity(turn)
+    mine = is_own(turn, record.group_id, record.sender)
     told = record.notice in ("", "not_sent") and bool(record.content)
     text, unreadable = read(record.content) if told else ("", "")
     code = record.notice or unreadable
@@ -134,13 +138,18 @@ def line(turn: Turn, record: Line) -> dict[str, Any]:
         "at": record.at,
         "sender": record.sender or None,
         "name": name_of(turn, record.group_id, record.sender) if record.sender else None,
-        "text": text if told else said[:1].upper() + said[1:],
+        "text": text if told else capital(said),
         "mine": mine,
         "state": ("failed" if code == "not_sent" else "sent") if mine and record.content else None,
         "code": code or None,
         "why": said if code == "not_sent" else "",
-        "advice": advice(code, record.about, name) if code else "",
+        "advice": capital(advice(code, record.about, name)) if code else "",
     }
+
+
+def capital(text: str) -> str:
+    """The text as a sentence begins: a name in it may be small."""
+    return text[:1].upper() + text[1:]
 
 
 def read(content: bytes) -> tuple[str, str]:
@@ -158,7 +167,7 @@ def pending(turn: Turn, row: Outgoing) -> dict[str, Any]:
         "key": pending_key(row.order),
         "kind": "text",
         "at": row.at,
-        "sender": _own_identity(turn),
+        "sender": turn.identity,
         "name": None,
         "text": read(row.content)[0],
         "mine": True,

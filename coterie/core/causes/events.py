@@ -17,6 +17,8 @@ _SENTENCES = {
     "left_self": "You left the group.",
     "rejoined": "{0} came back after losing their place.",
     "not_a_member": "You are not a member any more.",
+    "archived": "This is history from a backup. To write here, come in again by an invite link.",
+    "from_backup": "What stands above comes from a backup.",
     "imported": "This is a copy of another device's state. It can read, but it never sends.",
 }
 

@@ -82,6 +82,12 @@ class Group(Record):
     """No own commit is built before."""
     counts: dict[str, int] = field(default_factory=dict)
     """How often each cause that is counted has happened (`causes.counts`)."""
+    entered_at: int = 0
+    """When this device made the group or came in; 0: before that was kept."""
+    last_committer: int = -1
+    """The leaf index of who made the last commit that came in; -1: none did."""
+    last_commit_at: int = 0
+    """The service's time of it."""
     rejoin_due: int = 0
     """When to ask for the GroupInfo of a rejoin; 0: none is wanted. Milliseconds, as in the next."""
     rejoin_at: int = 0

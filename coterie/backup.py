@@ -1,0 +1,184 @@
+"""Backup and restore of history, piece by piece: a page or a terminal asks for the next one, or hands one over.
+
+One file at a time each way. A backup is read from the store by pages and never stands in memory; a restore stands there
+once, because it is saved in one transaction, after the whole file was checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+from coterie.core import keys
+from coterie.core.archive import GROUP, SEQ, Held, Restored, is_history
+from coterie.core.backup import HEADER_SIZE, MAX_FILE, Header, Reader, Writer, refused
+from coterie.core.effects import Step
+from coterie.core.engine import Engine
+from coterie.core.mls import Mls
+from coterie.core.records import Chat, Line
+from coterie.errors import StateError
+from coterie.ports import Store, Stretch
+
+T = TypeVar("T")
+
+PAGE = 500
+"""Lines that are read at once."""
+
+
+class Run(Protocol):
+    """One turn of the driver: change, save, act."""
+
+    def __call__(self, work: Callable[[Engine, int], tuple[Step, T]]) -> Awaitable[T]:
+        """What `work` gave, once its step is saved."""
+
+
+@dataclass(slots=True)
+class _Restore:
+    """A file as far as it has come."""
+
+    passphrase: str
+    mine: bool
+    begun: bytearray = field(default_factory=bytearray)
+    """Its first bytes, until the header is whole."""
+    size: int = 0
+    reader: Reader | None = None
+    restored: Restored = field(default_factory=Restored)
+
+
+class Backups:
+    """The operations `backup_*` and `restore_*` of docs/bridge.md."""
+
+    def __init__(
+        self, mls: Mls, store: Store, engine: Callable[[], Engine], run: Run, stretch: Stretch
+    ) -> None:
+        self._mls = mls
+        self._store = store
+        self._engine = engine
+        self._run = run
+        self._stretch = stretch
+        self._backup: AsyncIterator[bytes] | None = None
+        self._restore: _Restore | None = None
+
+    # -- out --
+
+    async def backup_begin(self, *, passphrase: str) -> dict[str, Any]:
+        """Begin a backup; one that was not finished is dropped. Raises `LocalError` (`bad_passphrase`)."""
+        keys.check_passphrase(passphrase)
+        header = Header.new(self._mls, self._user_id())
+        key = await self._key(header, passphrase)
+        self._backup = self._pieces(header, Writer(self._mls, header, key))
+        return {}
+
+    async def backup_read(self) -> bytes:
+        """The next bytes of the file, nothing at its end. Raises `StateError` (`no_backup`), `StorageError`."""
+        if self._backup is None:
+            raise StateError("no_backup", "The backup was interrupted. Begin again.")
+        piece = await anext(self._backup, b"")
+        if not piece:
+            self._backup = None
+        return piece
+
+    async def _pieces(self, header: Header, writer: Writer) -> AsyncIterator[bytes]:
+        yield header.encode()
+        manifest, records = await self._run(lambda engine, now: (Step(), engine.back_up(now)))
+        writer.take(manifest)
+        for record in records:
+            if piece := writer.take([record.TABLE, record.encode()]):
+                yield piece
+        for chat in records:
+            async for value in self._lines(chat.key if isinstance(chat, Chat) else None):
+                if piece := writer.take([Line.TABLE, value]):
+                    yield piece
+        yield writer.end()
+
+    async def _lines(self, group: bytes | None) -> AsyncIterator[bytes]:
+        """The lines of a group, page by page, the newest first."""
+        before: bytes | None = None
+        while group and (rows := await self._store.page("messages", group, before=before, limit=PAGE)):
+            for _, value in rows:
+                if is_history(value):
+                    yield value
+            before = rows[0][0]
+
+    # -- in --
+
+    async def restore_begin(self, *, passphrase: str, mine: bool = False) -> dict[str, Any]:
+        """Begin a restore; one that was not finished is dropped.
+
+        `mine`: the user says that a file of another user is theirs, of a time when they were here as somebody else.
+        """
+        self._restore = _Restore(passphrase, mine)
+        return {}
+
+    async def restore_write(self, *, data: bytes) -> dict[str, Any]:
+        """The file's next bytes. Raises `BackupError`, `LocalError` (`kdf_refused`): the restore is over then."""
+        restore = self._current()
+        try:
+            await self._take(restore, data)
+        except BaseException:
+            self._restore = None
+            raise
+        return {}
+
+    async def restore_end(self) -> dict[str, Any]:
+        """The file is whole: check that, and save all of it at once: how many `groups` and `lines` were new.
+
+        Raises `BackupError`, `StorageError`: nothing was changed.
+        """
+        restore = self._current()
+        self._restore = None
+        if restore.reader is None:
+            Header.parse(bytes(restore.begun))  # says what is wrong with so short a file
+            raise refused("backup_cut")
+        restore.reader.end()
+        held = await self._held(restore.restored)
+        return await self._run(lambda engine, now: engine.restore(restore.restored, held, now))
+
+    def _current(self) -> _Restore:
+        if self._restore is None:
+            raise StateError("no_restore", "The restore was interrupted. Begin again.")
+        return self._restore
+
+    async def _take(self, restore: _Restore, data: bytes) -> None:
+        restore.size += len(data)
+        if restore.size > MAX_FILE:
+            raise refused("backup_too_large")
+        if restore.reader is None:
+            restore.begun += data
+            if len(restore.begun) < HEADER_SIZE:
+                return
+            data = bytes(restore.begun[HEADER_SIZE:])
+            restore.reader = await self._open(restore, bytes(restore.begun[:HEADER_SIZE]))
+        for record in restore.reader.feed(data):
+            restore.restored.take(record)
+
+    async def _open(self, restore: _Restore, head: bytes) -> Reader:
+        """All that can be refused without the key is refused before it is computed."""
+        header = Header.parse(head)
+        user_id = self._user_id()
+        if user_id and not restore.mine and not header.of(user_id):
+            raise refused("other_user")
+        key = await self._key(header, restore.passphrase)
+        restore.passphrase = ""
+        return Reader(self._mls, header, key)
+
+    async def _held(self, restored: Restored) -> Held:
+        """What is here of the backup's chats. What comes in meanwhile stands above the cursors that it has."""
+        cursors = self._engine().places(restored.chats)
+        places: dict[bytes, set[bytes]] = {}
+        for chat in restored.chats:
+            end = GROUP + SEQ if chat in cursors else None
+            places[chat], before = set(), None
+            while rows := await self._store.page("messages", chat, before=before, limit=PAGE):
+                places[chat].update(key[GROUP:end] for key, _ in rows)
+                before = rows[0][0]
+        return Held(cursors, places)
+
+    def _user_id(self) -> str:
+        backend = self._engine().backend
+        return backend.user_id if backend else ""
+
+    async def _key(self, header: Header, passphrase: str) -> bytes:
+        stretched = await keys.key_of(self._stretch, passphrase, header.costs)
+        return keys.derive(self._mls, stretched, keys.EXPORT)
