@@ -16,6 +16,16 @@ from coterie.ports import TABLES, Answer, Stretch
 class Account(Driver):
     """One device and its user at the service."""
 
+    def snapshot(self) -> dict[str, Any]:
+        """How everything stands: `Snapshot`."""
+        return self._engine.snapshot(self._sync.state)
+
+    def _anew(self) -> dict[str, Any]:
+        """Everything may be another now: the snapshot, for who asked and for whoever looks on."""
+        snapshot = self.snapshot()
+        self._show({"event": "snapshot", "snapshot": snapshot})
+        return snapshot
+
     async def _registered(self) -> None:
         await self._sessions.ensure()
         self._go_online()
@@ -61,7 +71,7 @@ class Account(Driver):
             raise
         self._go_online()
         self.back_online()
-        return self._engine.snapshot(self._sync.state)
+        return self._anew()
 
     # -- passkeys --
 
@@ -72,7 +82,7 @@ class Account(Driver):
         `no_authorization` where the service gives guests none.
         """
         await self._registered()
-        own_name = self._engine.snapshot(self._sync.state)["name"]
+        own_name = self.snapshot()["name"]
         return await self._passkeys().registration_options(own_name or "Coterie")
 
     async def passkey_verify(self, *, challenge_id: str, credential: dict[str, Any]) -> dict[str, Any]:
@@ -134,7 +144,7 @@ class Account(Driver):
         async with self._turn:
             await self._store.commit(changes)
             await self._reload()
-        return self._engine.snapshot(self._sync.state)
+        return self._anew()
 
     async def sign_out(self) -> dict[str, Any]:
         """End the session and delete this device's state."""

@@ -106,6 +106,7 @@ class Page:
         self._storage = storage
         self._on_event = on_event
         self._client: Client | None = None
+        self._starting = asyncio.Lock()
 
     async def call(self, op: str, data: Any) -> Any:
         """Carry out `op` with its fields (JSON text, or bytes): JSON text `{result}` or `{error}`, or bytes."""
@@ -133,25 +134,26 @@ class Page:
         return lambda **fields: method(client, **fields)
 
     async def _start(self) -> dict[str, Any]:
-        """Open the state (this worker holds the Web Lock by now) and go online."""
-        if self._client is None:
-            store = await IndexedDbStore.open(self._storage)
-            self._client = Client(
+        """Open the state (this worker holds the Web Lock by now) and go online; for later tabs, how it stands."""
+        async with self._starting:
+            if self._client is not None:
+                return self._client.snapshot()
+            client = Client(
                 mls=importlib.import_module("coterie_mls"),
-                store=store,
+                store=await IndexedDbStore.open(self._storage),
                 transport=FetchTransport(self._origin),
                 clock=BrowserClock(),
                 on_event=lambda event: self._on_event(json.dumps(event)),
                 service_url=self._origin,
                 device_name="Browser",
             )
-        return await self._client.start()
-
-    async def close(self) -> None:
-        """Stop, so that another tab can take over; what was begun to be saved is saved."""
-        if self._client is not None:
-            client, self._client = self._client, None
-            await client.close()
+            try:
+                snapshot = await client.start()
+            except BaseException:
+                await client.close()
+                raise
+            self._client = client
+            return snapshot
 
 
 def _fields(data: Any) -> dict[str, Any]:

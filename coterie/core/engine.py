@@ -7,7 +7,7 @@ from typing import Any
 
 from coterie.core import adding, chats, devices, invitations, invite, inviting, joining, people
 from coterie.core.effects import Call, Step
-from coterie.core.group import outbox
+from coterie.core.group import lines, outbox
 from coterie.core.hearing import Hearing
 from coterie.core.records import Group, Invite, Me, group_key
 from coterie.core.state import Turn
@@ -27,9 +27,18 @@ class Engine(Hearing):
         """Group, members and the lines of stored `rows`; with the pending ones at the end of the newest page."""
         return self._look(lambda turn: chats.opened(turn, group_id, rows, newest=newest))
 
-    def send_text(self, group_id: str, text: str, now: int) -> tuple[Step, dict[str, Any]]:
-        """A line of text into the outbox. Raises `LocalError`."""
-        return self._turn(now, lambda turn: outbox.send_text(turn, group_id, text))
+    def send_text(
+        self, group_id: str, text: str, now: int, *, asked: bytes = b""
+    ) -> tuple[Step, dict[str, Any]]:
+        """A line of text into the outbox; `{}` when a line was taken under the id `asked`. Raises `LocalError`."""
+
+        def work(turn: Turn) -> dict[str, Any]:
+            group = lines.need(turn, group_id)
+            if asked and not lines.first_time(turn, group, "asked", asked, group.cursor):
+                return {}
+            return outbox.send_text(turn, group_id, text)
+
+        return self._turn(now, work)
 
     def discard_line(self, group_id: str, value: bytes, now: int) -> Step:
         """Forget an own line that was not sent; `value` is its stored row."""

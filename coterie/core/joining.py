@@ -37,6 +37,7 @@ def set_name(turn: Turn, name: str) -> Me:
         else Me(id=lines.new_id(turn), rev=1, modified_at=turn.now, name=clean)
     )
     turn.put(me)
+    turn.show("named", name=clean)
     return me
 
 
