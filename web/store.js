@@ -63,7 +63,7 @@ const unseal = async (table, key, value) => value;
 
 const PATIENCE_MS = 3000; // another tab that makes room first ends the transaction it is in
 
-/** Open (and create, or bring up to date) the database. Rejects with a StoreError. */
+/** Open (and create, or bring up to date) the database, to be its one writer. Rejects with a StoreError. */
 export function openStore(name = "coterie", upgrades = UPGRADES, patience = PATIENCE_MS) {
   return new Promise((resolve, reject) => {
     const request = indexedDB.open(name, upgrades.length);
@@ -104,11 +104,16 @@ class Store {
   #lost = null; // the code of what ended this connection
   #last = Promise.resolve(); // commits go one after the other, in the order in which they were asked for
 
+  /** Whoever opens it is the one writer from then on: the version is raised, and a writer before it gets `storage_lost`. */
   static async of(db) {
     const store = new Store(db);
-    store.#version = await store.#transaction([WRITER], "readonly", (transaction, done) => {
-      const request = transaction.objectStore(WRITER).get("version");
-      request.onsuccess = () => done(request.result);
+    store.#version = await store.#transaction([WRITER], "readwrite", (transaction, done) => {
+      const writer = transaction.objectStore(WRITER);
+      const found = writer.get("version");
+      found.onsuccess = () => {
+        writer.put(found.result + 1, "version");
+        done(found.result + 1);
+      };
     });
     return store;
   }

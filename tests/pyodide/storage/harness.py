@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Awaitable
 
@@ -13,6 +14,9 @@ from coterie.errors import StorageError, StorageLost
 from coterie.ports import TABLES, Store, Transport
 from coterie.storage.indexeddb import IndexedDbStore
 from coterie.transport.fetch import FetchTransport
+
+RACED = 20
+"""Commits of one writer before a second one opens the same database."""
 
 
 async def storage(name: str, database: str) -> None:
@@ -49,18 +53,47 @@ async def down(address: str) -> None:
 
 
 async def two_writers(database: str) -> None:
-    """Two open at once: the one that wrote last goes on, the other is told and writes nothing."""
+    """Two open at once: the one that opened last goes on, the other is told and writes nothing, then or later."""
     first = await IndexedDbStore.open(coterie_store, database)
-    second = await IndexedDbStore.open(coterie_store, database)
     await first.commit({("mls", b"a"): b"first"})
-    for call in (second.commit({("mls", b"a"): b"second"}), second.clear()):
+    second = await IndexedDbStore.open(coterie_store, database)
+    for call in (first.commit({("mls", b"a"): b"first again"}), first.clear()):
         await lost(call, "storage_lost")
-    assert await first.load("mls") == {b"a": b"first"}
-    await first.commit({("mls", b"a"): b"first again"})
-    third = await IndexedDbStore.open(coterie_store, database)
-    await third.commit({("mls", b"a"): b"third"})
+    assert await second.load("mls") == {b"a": b"first"}
+    await second.commit({("mls", b"a"): b"second"})
     await lost(first.commit({("mls", b"a"): b"first once more"}), "storage_lost")
-    assert await second.load("mls") == {b"a": b"third"}
+    assert await first.load("mls") == {b"a": b"second"}
+
+
+async def racing_writers(database: str) -> None:
+    """Two that write as fast as they can while the second opens: what was told to be saved is there.
+
+    The second reads all of it when it has opened; nothing of the first comes after that.
+    """
+    first = await IndexedDbStore.open(coterie_store, database)
+    saved: list[int] = []
+    raced = asyncio.Event()
+
+    async def write_until_lost() -> None:
+        number = 0
+        while True:
+            try:
+                await first.commit({("mls", number.to_bytes(4, "big")): b"first"})
+            except StorageLost:
+                return
+            saved.append(number)
+            number += 1
+            if number == RACED:
+                raced.set()
+
+    writing = asyncio.ensure_future(write_until_lost())
+    await raced.wait()
+    second = await IndexedDbStore.open(coterie_store, database)
+    found = await second.load("mls")
+    await second.commit({("mls", b"\xff" * 4): b"second"})
+    await writing
+    assert list(found) == [number.to_bytes(4, "big") for number in saved]
+    assert await second.load("mls") == found | {b"\xff" * 4: b"second"}
 
 
 async def lost(call: Awaitable[object], code: str) -> None:

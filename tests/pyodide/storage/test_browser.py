@@ -169,6 +169,11 @@ def test_a_second_writer_is_noticed_before_it_does_harm(page: Page) -> None:
     call(page, "two_writers", "two-writers")
 
 
+@pytest.mark.parametrize("number", range(5))
+def test_two_writers_never_both_write(number: int, page: Page) -> None:
+    call(page, "racing_writers", f"racing-{number}")
+
+
 def test_a_row_that_indexeddb_refuses_undoes_those_before_it(page: Page) -> None:
     call(page, "broken_in_the_middle", "broken")
 
