@@ -50,17 +50,16 @@ def records(turn: Turn) -> Iterator[UserRow]:
             yield chat
             yield from turn.rows(Profile, chat.key)
     for known in people.met(turn).values():
-        kept = turn.get(Contact, known.identity.encode())
         if known.identity != turn.identity:
-            yield kept or Contact(
+            kept = turn.get(Contact, known.identity.encode()) or Contact(
                 id=lines.new_id(turn),
                 rev=1,
                 modified_at=turn.now,
                 identity=known.identity,
                 signature_key=known.signature_key,
                 identity_key=known.identity_key,
-                name=known.name or "",
             )
+            yield kept.with_(name=known.name or "")
 
 
 def is_history(value: bytes) -> bool:
@@ -197,6 +196,8 @@ def _put_new(turn: Turn, record: Me | Profile | Contact) -> None:
     if own or turn.get(type(record), record.key):
         return
     turn.put(record.with_(heard=False) if isinstance(record, Contact) else record)
+    if isinstance(record, Me):
+        turn.show("named", name=record.name)
 
 
 def _put_chat(turn: Turn, restored: Restored, key: bytes, *, changed: bool) -> bool:
@@ -213,6 +214,10 @@ def _put_chat(turn: Turn, restored: Restored, key: bytes, *, changed: bool) -> b
     archived = 0 if here else max(restored.ends.get(key, 0), old.archived, 1)
     chat = old.changed(turn.now, archived=archived, former=sorted(former))
     turn.put(chat)
+    if here:
+        turn.show("history", group_id=chat.id)
+    else:
+        turn.show("group", group=view(chat))
     return True
 
 
