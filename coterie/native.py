@@ -14,8 +14,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from coterie.client import Client
+from coterie.keeping import Ask, ProfileKey, Way, nobody
 from coterie.ports import Transport
 from coterie.storage.sqlite import SqliteStore
+from coterie.storage.sqlite.file import lock_of
 from coterie.transport.http import HttpTransport
 
 STATE_FILE = "state.sqlite"
@@ -31,14 +33,6 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         """Wait; cancelling ends it."""
         await asyncio.sleep(seconds)
-
-
-class Unencrypted:
-    """`ports.KeyWrap` for a state file that the disk's own encryption and file modes protect."""
-
-    async def key(self) -> bytes | None:
-        """No key."""
-        return None
 
 
 def data_root() -> Path:
@@ -77,15 +71,39 @@ def make_transport(service_url: str) -> Transport:
     return SupabaseTransport(service_url, key, plain)
 
 
-async def open_client(service_url: str, path: Path, on_event: Callable[[dict[str, Any]], None]) -> Client:
+def profile_key(path: Path, ask: Ask = nobody) -> ProfileKey:
+    """What opens the state in `path`; `ask` asks the user for a passphrase."""
+    return ProfileKey(importlib.import_module("coterie_mls"), path, os.environ, ask)
+
+
+async def keep_key(path: Path, way: Way | None, ask: Ask) -> Way | None:
+    """Keep the key of the state in `path` in another way, unless it is None; the way that holds now.
+
+    None for a state without a key: one from before there were keys, until it is opened the next time. Raises
+    `StorageError`, also while a Coterie uses it (`storage_in_use`), and `LocalError` (`ProfileKey.keep`).
+    """
+    lock = await asyncio.to_thread(lock_of, path)
+    try:
+        profile = profile_key(path, ask)
+        if way is not None:
+            await profile.keep(way)
+        record = profile.record()
+    finally:
+        lock.close()
+    return record.way if record else None
+
+
+async def open_client(
+    service_url: str, path: Path, on_event: Callable[[dict[str, Any]], None], ask: Ask = nobody
+) -> Client:
     """A client on the state in `path`, not started yet. `Client.close` closes what was opened here.
 
-    Raises `StorageError` when the state can't be used (another Coterie has it open, it is damaged, …) and
-    `LocalError` (`bad_service_url`).
+    Raises `StorageError` when the state can't be used (another Coterie has it open, it is damaged, its key is
+    missing, …), `LocalError` for a wrong passphrase and for a bad address (`bad_service_url`).
     """
     transport = make_transport(service_url)
     try:
-        store = await SqliteStore.open(path, Unencrypted())
+        store = await SqliteStore.open(path, profile_key(path, ask))
     except BaseException:
         await transport.close()
         raise

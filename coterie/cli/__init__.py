@@ -1,9 +1,10 @@
-"""`coterie chat | doctor`: the client in a terminal. `STATUSES` says what the exit status means."""
+"""`coterie chat | doctor | key`: the client in a terminal. `STATUSES` says what the exit status means."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import functools
 import os
 import sys
 from collections.abc import Sequence
@@ -12,9 +13,11 @@ from pathlib import Path
 from coterie import native
 from coterie.cli.chat import Interrupted, JoinEnded, chat
 from coterie.cli.doctor import doctor
+from coterie.cli.key import key
 from coterie.cli.screen import Screen
 from coterie.cli.settings import Settings
 from coterie.errors import CoterieError, StorageError, Unreachable
+from coterie.keeping import WAYS
 
 FAILED, USAGE, UNREACHABLE, STORAGE, NOT_LET_IN, INTERRUPTED = 1, 2, 3, 4, 5, 130
 STATUSES = """exit status:
@@ -25,6 +28,7 @@ STATUSES = """exit status:
   4    this device's state can't be used: another Coterie has it open, it is damaged, ...
   5    a join ended without letting one in
   130  interrupted (Ctrl-C)"""
+COMMANDS = {"chat": chat, "doctor": doctor, "key": key}
 DEFAULT_SERVICE = "http://localhost:8080"
 
 
@@ -36,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=STATUSES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = top.add_subparsers(dest="command", required=True, metavar="chat | doctor")
+    commands = top.add_subparsers(dest="command", required=True, metavar="chat | doctor | key")
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
         "--server", metavar="URL", help="the service (default: the link's, COTERIE_SERVER, localhost)"
@@ -52,6 +56,8 @@ def parser() -> argparse.ArgumentParser:
     talk.add_argument("--group", metavar="NAME", help="open this group (its name or id)")
     talk.add_argument("--name", help="how you are called")
     commands.add_parser("doctor", parents=[common], help="look at versions, service, device and groups")
+    keep = commands.add_parser("key", parents=[common], help="say or change how the profile's key is kept")
+    keep.add_argument("way", nargs="?", choices=WAYS, help="how it is kept from now on")
     return top
 
 
@@ -71,6 +77,7 @@ def read_settings(argv: Sequence[str] | None) -> Settings:
         new=getattr(given, "new", None),
         group=getattr(given, "group", None),
         name=getattr(given, "name", None),
+        way=getattr(given, "way", None),
         as_json=given.json,
     )
 
@@ -93,8 +100,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     screen = Screen(as_json="--json" in (sys.argv[1:] if argv is None else argv))
     try:
         settings = read_settings(argv)
-        command = doctor if settings.command == "doctor" else chat
-        return FAILED if not asyncio.run(command(settings, screen, native.open_client)) else 0
+        opener = functools.partial(native.open_client, ask=screen.ask_secret)
+        return FAILED if not asyncio.run(COMMANDS[settings.command](settings, screen, opener)) else 0
     except CoterieError as error:
         screen.error(error)
         return status_of(error)

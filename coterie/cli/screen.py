@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from coterie.errors import CoterieError, LocalError
+from coterie.keeping import nobody
 
 BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
@@ -81,6 +82,15 @@ class Screen:
             answer = (await session.prompt_async(question)).strip()
             if answer:
                 return answer
+
+    async def ask_secret(self, question: str) -> str:
+        """A passphrase of a person, not shown; raises `LocalError` (`passphrase_needed`) where nobody can be asked."""
+        if not self.interactive:
+            return await nobody(question)
+        from prompt_toolkit import PromptSession  # noqa: PLC0415
+
+        session: PromptSession[str] = PromptSession()
+        return await session.prompt_async(question, is_password=True)
 
     async def typed(self) -> AsyncIterator[str]:
         """Lines as they are typed or piped in, until the end of the input (Ctrl-D, Ctrl-C)."""

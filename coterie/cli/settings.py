@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from coterie.client import Client
 from coterie.errors import LinkError
+from coterie.keeping import Way
 
 OnEvent = Callable[[dict[str, Any]], None]
 OpenClient = Callable[[str, Path, OnEvent], Coroutine[Any, Any, Client]]
@@ -28,6 +29,8 @@ class Settings:
     new: str | None = None
     group: str | None = None
     name: str | None = None
+    way: Way | None = None
+    """How the key is kept, for `coterie key`."""
 
     @staticmethod
     def service_of(link: str | None) -> str | None:

@@ -72,7 +72,9 @@ class Script:
         self._count = 0
         self._tell: Callable[[dict[str, Any]], None] = lambda _: None
 
-    async def open(self, service: str, path: Path, on_event: Callable[[dict[str, Any]], None]) -> Any:
+    async def open(
+        self, service: str, path: Path, on_event: Callable[[dict[str, Any]], None], **_: object
+    ) -> Any:
         self.opened.append((service, path))
         if isinstance(error := self.answers.get("open"), CoterieError):
             raise error
