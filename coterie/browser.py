@@ -30,6 +30,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "create_group": Client.create_group,
     "open_group": Client.open_group,
     "send_text": Client.send_text,
+    "health": Client.health,
     "discard_line": Client.discard_line,
     "create_invite": Client.create_invite,
     "list_invites": Client.list_invites,

@@ -10,6 +10,7 @@ from coterie.core.effects import DIRECTORY_LANE
 from coterie.core.invite import DEFAULT_LIFETIME, DEFAULT_USES, Link
 from coterie.core.records import group_key
 from coterie.errors import InviteError, LocalError, StateError
+from coterie.looking import last_seq
 
 PAGE = 50
 """Lines in a page of history."""
@@ -67,6 +68,16 @@ class Client(Account):
         self._group(group_id)
         asked = _line_id(line_id)
         return await self._run(lambda engine, now: engine.send_text(group_id, text, now, asked=asked))
+
+    async def health(self, *, group_id: str) -> dict[str, Any]:
+        """How a group stands (`Health` of docs/bridge.md); the service is asked too, for a few seconds at most.
+
+        Raises `StateError` (`no_group`).
+        """
+        self._group(group_id)
+        follows = group_id in self._engine.cursors()
+        last, service = await last_seq(self, group_id) if follows else (None, "")
+        return self._engine.health(group_id, self._sync.state, last, service, self._clock.now())
 
     async def discard_line(self, *, group_id: str, key: str) -> dict[str, Any]:
         """Forget an own line that was refused."""

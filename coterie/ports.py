@@ -27,6 +27,7 @@ TABLES = (
     "packages",  # key: KeyPackageRef: own key packages that others can claim
     "invitations",  # key: group UUID: Welcomes that were not asked for
     "contacts",  # key: identity: people of groups that are over, with their keys
+    "leaves",  # key: group UUID ‖ leaf index (u32): when a member's keys were renewed
 )
 """All tables of a device's state. Keys sort as bytes."""
 

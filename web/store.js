@@ -6,6 +6,7 @@ const TABLES_1 = [
   "mls", "device", "groups", "chats", "messages", "outbox", "sent", "invites", "joins", "profiles", "seen",
 ]; // prettier-ignore
 const TABLES_2 = ["packages", "invitations", "contacts"];
+const TABLES_3 = ["leaves"];
 const WRITER = "writer"; // one row: "version" -> how many commits there were
 
 /** Entry n leads from version n to n + 1; all that are needed run in one transaction. Released entries never change. */
@@ -16,6 +17,9 @@ export const UPGRADES = [
   },
   (db) => {
     for (const table of TABLES_2) db.createObjectStore(table);
+  },
+  (db) => {
+    for (const table of TABLES_3) db.createObjectStore(table);
   },
 ];
 

@@ -61,6 +61,7 @@ SAMPLES: list[Record] = [
         sender_device=UUID,
         created_at=5,
     ),
+    records.Leaf(group_id=UUID, index=3, renewed_at=7),
     records.Contact(
         id=UUID, rev=1, modified_at=2, identity="u#d", signature_key=b"s", identity_key=b"i", name="Ada"
     ),
