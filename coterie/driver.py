@@ -7,7 +7,17 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from coterie.core.effects import Acknowledge, Call, CatchUp, Drain, Effect, MakePackages, Show, Step
+from coterie.core.effects import (
+    Acknowledge,
+    Call,
+    CatchUp,
+    Drain,
+    Effect,
+    LookAgain,
+    MakePackages,
+    Show,
+    Step,
+)
 from coterie.core.engine import Engine
 from coterie.core.mls import Mls
 from coterie.core.views import why_ended
@@ -196,17 +206,25 @@ class Driver:
     def _begin(self, effect: Effect) -> None:
         match effect:
             case Drain(lane):
-                if self._engine.registered:
-                    self._posting.wake(lane)
+                self._wake(lane)
             case CatchUp(group_id):
                 self._sync.catch_up(group_id)
             case Acknowledge(group_id, seq):
                 self._guard(self._sync.acknowledge(group_id, seq))
             case Call(function, body):
                 self._guard(self._call_once(function, body))
+            case LookAgain(at):
+                self._guard(self._look_again(at))
             case MakePackages():
-                if self._making is None or self._making.done():
-                    self._making = self._guard(self._make_packages())
+                self._begin_packages()
+
+    def _wake(self, lane: bytes) -> None:
+        if self._engine.registered:
+            self._posting.wake(lane)
+
+    def _begin_packages(self) -> None:
+        if self._making is None or self._making.done():
+            self._making = self._guard(self._make_packages())
 
     # -- what the session and the sync ask for --
 
@@ -289,6 +307,14 @@ class Driver:
         while await self._run(lambda engine, now: engine.make_packages(now)):
             await self._clock.sleep(BETWEEN_PACKAGES)
 
+    async def take_caught_up(self, group_id: str, seq: int) -> None:
+        """All of a group up to `seq` was handed over, and what follows is of now."""
+        await self._do(lambda engine, now: engine.caught_up(group_id, seq, now))
+
+    def connection_lost(self) -> None:
+        """What happens from now on is not heard of."""
+        self._engine.connection_lost()
+
     def connection_changed(self, state: str) -> None:
         """Tell the page."""
         self._show({"event": "connection", "state": state})
@@ -331,6 +357,10 @@ class Driver:
                 if not failing:
                     self.problem(error.code, error.sentence)
                 failing = True
+
+    async def _look_again(self, at: int) -> None:
+        await self._clock.sleep(max(0, at - self._clock.now()) / 1000)
+        await self._do(lambda engine, now: engine.tick(max(now, at)))
 
     async def _fresh_token(self) -> None:
         session = self._engine.session

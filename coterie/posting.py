@@ -10,7 +10,7 @@ import math
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
-from coterie.core.group.outbox import RETRY
+from coterie.core.group.outbox import final
 from coterie.errors import CoterieError, Refused, StorageLost, Unreachable
 from coterie.ports import Answer, Clock
 
@@ -18,6 +18,9 @@ RETRY_PAUSES = (0.5, 1, 2, 4, 8, 15)
 """Seconds before the same bytes are posted again; being back online cuts a pause short."""
 LONGEST = 300.0
 """Seconds: no answer makes a lane wait longer than this."""
+
+Post = tuple[bytes, str, dict[str, Any]]
+"""What to post: a key for its answer, the function, the body."""
 
 
 class Outward(Protocol):
@@ -70,7 +73,7 @@ class Posting:
         try:
             while post := await self._outward.next_post(lane):
                 answer = await self._answer(post[1], post[2], quiet=failures > 0)
-                if await self._settled(post[0], answer, quiet=failures > 0):
+                if await self._settled(post, answer, quiet=failures > 0):
                     failures = 0
                     tried.clear()
                 else:
@@ -90,9 +93,10 @@ class Posting:
             self._trouble(error, quiet=quiet)
             return None
 
-    async def _settled(self, key: bytes, answer: Answer | None, *, quiet: bool) -> bool:
+    async def _settled(self, post: Post, answer: Answer | None, *, quiet: bool) -> bool:
         """Whether the answer was final, and is saved."""
-        if answer is None or not _final(answer.status):
+        key, function, body = post
+        if answer is None or not final(function, body, answer.status):
             return False
         try:
             await self._outward.posted(key, answer)
@@ -122,8 +126,3 @@ class Posting:
             for wait in waits:
                 wait.cancel()
             await asyncio.gather(*waits, return_exceptions=True)
-
-
-def _final(status: int) -> bool:
-    """Whether the service has decided: taken, or refused for good."""
-    return 200 <= status < 300 or (400 <= status < 500 and status not in RETRY)

@@ -42,6 +42,8 @@ class Inbound(Protocol):
     async def take_stock(self, stock: dict[str, Any]) -> None: ...
     async def device_revoked(self) -> None: ...
     def devices_changed(self) -> None: ...
+    async def take_caught_up(self, group_id: str, seq: int) -> None: ...
+    def connection_lost(self) -> None: ...
     def connection_changed(self, state: str) -> None: ...
     def back_online(self) -> None: ...
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]: ...
@@ -81,7 +83,9 @@ class Sync:
         if state != self.state:
             self.state = state
             self._inbound.connection_changed(state)
-            if state != "offline":
+            if state == "offline":
+                self._inbound.connection_lost()
+            else:
                 self._inbound.back_online()
 
     # -- the socket --
@@ -94,6 +98,8 @@ class Sync:
             except CoterieError as error:
                 self._trouble("the socket ended", error)
             finally:
+                if self._ready.is_set():
+                    self._inbound.connection_lost()
                 failures = 0 if self._ready.is_set() else failures + 1
                 self._ready.clear()
                 self._lost.set()
@@ -154,10 +160,12 @@ class Sync:
                 if frame.get("code") == "device_revoked":
                     await self._inbound.device_revoked()
             case _:
-                await self._directory_frame(frame)
+                await self._rarer_frame(frame)
 
-    async def _directory_frame(self, frame: dict[str, Any]) -> None:
+    async def _rarer_frame(self, frame: dict[str, Any]) -> None:
         match frame:
+            case {"type": "caught_up", "group_id": str(group_id), "seq": int(seq)}:
+                await self._inbound.take_caught_up(group_id, seq)
             case {"type": "invitation"}:
                 await self._inbound.take_invitations([frame])
             case {"type": "key_packages_low"}:
@@ -299,7 +307,10 @@ class Sync:
             if answer.status >= 500:
                 raise Unreachable("unavailable", "The service could not answer.")
             envelopes = answer.body.get("envelopes")
-            if answer.status >= 300 or not isinstance(envelopes, list) or not envelopes:
+            if answer.status >= 300 or not isinstance(envelopes, list):
+                return
+            if not envelopes:
+                await self._inbound.take_caught_up(group_id, after)
                 return
             for envelope in envelopes:
                 await self._envelope(envelope, paged=True)

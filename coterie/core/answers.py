@@ -6,7 +6,7 @@ from typing import Any
 
 from coterie.core.completing import Completing
 from coterie.core.effects import Call, CatchUp
-from coterie.core.group import commits, lines, outbox
+from coterie.core.group import commits, lines, outbox, pace
 from coterie.core.records import Invite, Outgoing
 from coterie.core.state import Turn
 
@@ -22,14 +22,28 @@ def not_taken(
         group = lines.notice(turn, group.with_(why="state_behind"), "state_behind")
         lines.save(turn, group)
     elif code == "stale_epoch" and row.kind == "message":
-        outbox.stale(turn, row, blocked)
+        outbox.stale(turn, _overtaken(turn, row), blocked)
     elif code == "stale_epoch":  # another commit won: it will come in, and its merge takes this row away
         blocked.add(row.key)
         turn.do(CatchUp(row.group_id))
     elif row.kind == "message":
         outbox.refused(turn, row, code, sentence)
+    elif status == outbox.TOO_SOON:  # the renewal of a leaf (`outbox.final`): there will be another one
+        commits.given_up(turn, row)
+        turn.put(pace.renew_later(turn, lines.need(turn, row.group_id), pace.retry_after(body)))
+        commits.advance(turn, lines.need(turn, row.group_id), completing.of(row.group_id))
     else:
         _commit_refused(turn, row, code, sentence, completing)
+
+
+def _overtaken(turn: Turn, row: Outgoing) -> Outgoing:
+    """The line, which counts how often an epoch went before it: at the third time the service is asked for a pause."""
+    times = row.note.get("overtaken", 0) + 1
+    if times % pace.ASKS_AFTER == 0:
+        pace.ask_for_pause(turn, row.group_id)
+    row = row.with_(note={"overtaken": times})
+    turn.put(row)
+    return row
 
 
 def _commit_refused(turn: Turn, row: Outgoing, code: str, sentence: str, completing: Completing) -> None:

@@ -37,25 +37,28 @@ class Completing:
         """Newcomers of a group whose claims are held."""
         return [one for one in self.claimed.values() if one.group_id == group_id]
 
-    def forget(self, group_id: str) -> bool:
-        """Drop what was claimed in a group: its commit is through, or lost. True when there was something."""
-        held = self.of(group_id)
-        for one in held:
+    def forget(self, group_id: str) -> None:
+        """Drop what was claimed in a group: its commit is through, or lost. Those that still wait are told again."""
+        for one in self.of(group_id):
             del self.claimed[one.join_id]
-        return bool(held)
+            self.elsewhere.add(one.join_id)
 
-    def all_seen(self, turn: Turn, joins: list[Any]) -> None:
+    def all_seen(self, turn: Turn, joins: list[Any], up_to_date: set[str]) -> None:
         """Look at all joins that wait: those that are not among them do not wait any more."""
         self.elsewhere.clear()
-        self.seen(turn, joins)
+        self.seen(turn, joins, up_to_date)
 
-    def seen(self, turn: Turn, joins: list[Any]) -> None:
-        """Look at waiting joins; claim those that this device can verify."""
+    def seen(self, turn: Turn, joins: list[Any], up_to_date: set[str]) -> None:
+        """Look at waiting joins; claim those that this device can verify, in groups that are up to date."""
         for raw in joins:
             join_id = str(raw.get("join_id")) if isinstance(raw, dict) else ""
-            if is_uuid(join_id) and join_id not in self.claiming and join_id not in self.claimed:
-                self.elsewhere.discard(join_id)
-                self._look_at(turn, join_id, raw)
+            if not is_uuid(join_id) or join_id in self.claiming or join_id in self.claimed:
+                continue
+            if _may_commit(turn, raw) and raw["group_id"] not in up_to_date:
+                self.elsewhere.add(join_id)  # a commit made now would be of an epoch that is gone
+                continue
+            self.elsewhere.discard(join_id)
+            self._look_at(turn, join_id, raw)
 
     def _look_at(self, turn: Turn, join_id: str, raw: dict[str, Any]) -> None:
         digest = _digest(raw)
@@ -84,6 +87,13 @@ class Completing:
             group = turn.get(Group, group_key(newcomer.group_id))
             if group:
                 commits.advance(turn, group, self.of(group.group_id))
+
+
+def _may_commit(turn: Turn, raw: dict[str, Any]) -> bool:
+    """Whether a join is for a group in which this device could let somebody in."""
+    group_id = str(raw.get("group_id"))
+    group = turn.get(Group, group_key(group_id)) if is_uuid(group_id) else None
+    return group is not None and group.can_send
 
 
 def _digest(raw: dict[str, Any]) -> bytes:

@@ -54,7 +54,17 @@ class MakePackages:
     """Call `Engine.make_packages` until it says that all are made, with pauses for other work."""
 
 
-Effect = Show | Drain | CatchUp | Acknowledge | Call | MakePackages
+@dataclass(frozen=True, slots=True)
+class LookAgain:
+    """Call `Engine.tick` at `at` (milliseconds since 1970): sooner than it would be called anyway.
+
+    It may be lost with a crash: the next tick sees the same.
+    """
+
+    at: int
+
+
+Effect = Show | Drain | CatchUp | Acknowledge | Call | MakePackages | LookAgain
 
 DEVICE_LANE = bytes(16)
 """The lane of own joins; UUID nil is never a group's."""

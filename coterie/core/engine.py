@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from coterie.core import adding, chats, devices, invitations, invite, inviting, joining, people
+from coterie.core import adding, chats, devices, invitations, invite, inviting, joining, people, updating
 from coterie.core.effects import Call, Step
 from coterie.core.group import lines, outbox
 from coterie.core.hearing import Hearing
@@ -36,7 +36,10 @@ class Engine(Hearing):
             group = lines.need(turn, group_id)
             if asked and not lines.first_time(turn, group, "asked", asked, group.cursor):
                 return {}
-            return outbox.send_text(turn, group_id, text)
+            view = outbox.send_text(turn, group_id, text)
+            if group_id in self.up_to_date:  # so many lines may have made the leaf due
+                updating.look(turn, lines.need(turn, group_id))
+            return view
 
         return self._turn(now, work)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from coterie.core import adding, answers, devices, invitations, joining
+from coterie.core import adding, answers, devices, invitations, joining, updating
 from coterie.core.effects import DEVICE_LANE, DIRECTORY_LANE, Call, Step
-from coterie.core.group import commits, controls, inbox, outbox
+from coterie.core.group import commits, controls, inbox, lines, outbox
 from coterie.core.machine import Machine
 from coterie.core.records import Group, Join, Outgoing, group_key
 from coterie.core.state import Turn
@@ -15,6 +15,8 @@ from coterie_wire import Envelope
 
 OUTBOX_KEY = 24
 """Bytes of an outbox row's key: lane and order."""
+SUCCESS = 300
+"""Statuses below are of calls that were carried out."""
 
 
 class Hearing(Machine):
@@ -90,19 +92,43 @@ class Hearing(Machine):
         return self._turn(now, work)[0]
 
     def _epoch_moved(self, turn: Turn, group: Group) -> None:
-        """Rows of the old epoch may be encrypted anew; joins are looked at again, other intents carried out."""
+        """Rows of the old epoch may be encrypted anew; joins are looked at again, other intents carried out.
+
+        While the group is caught up with, every epoch but the last is gone already: these wait for its end.
+        """
         for row in turn.rows(Outgoing, group.key):
             if row.key in self._blocked and row.kind == "message":
                 outbox.stale(turn, row, self._blocked)
         self._blocked = {key for key in self._blocked if not key.startswith(group.key)}
-        had_newcomers = self.completing.forget(group.group_id)
-        if had_newcomers or self.completing.elsewhere:
+        self.completing.forget(group.group_id)
+        if group.group_id in self.up_to_date:
+            self._ask_for_joins(turn)
+            commits.advance(turn, group, [])
+            updating.epoch_moved(turn, lines.need(turn, group.group_id))
+
+    def _ask_for_joins(self, turn: Turn) -> None:
+        if self.completing.elsewhere:
             turn.do(Call("invite_pending", {}))
-        commits.advance(turn, group, [])
+
+    def caught_up(self, group_id: str, seq: int, now: int) -> Step:
+        """All of a group up to `seq` was handed over, and what follows is of now: do what waited for that."""
+
+        def work(turn: Turn) -> None:
+            group = turn.get(Group, group_key(group_id))
+            if group and group.cursor >= seq and not self.read_only:
+                self.up_to_date.add(group_id)
+                self._what_time_brings(turn, group)
+                self._ask_for_joins(turn)
+
+        return self._turn(now, work)[0]
+
+    def connection_lost(self) -> None:
+        """What happens from now on is not heard of: no group is up to date any more."""
+        self.up_to_date.clear()
 
     def joins_waiting(self, joins: list[Any], now: int) -> Step:
         """Elements of `invite_pending`, from an answer or a `join_waiting` frame."""
-        return self._turn(now, lambda turn: self.completing.seen(turn, joins))[0]
+        return self._turn(now, lambda turn: self.completing.seen(turn, joins, self.up_to_date))[0]
 
     def answered(
         self, function: str, request: dict[str, Any], status: int, body: dict[str, Any], now: int
@@ -113,7 +139,9 @@ class Hearing(Machine):
             if function == "invite_claim":
                 self.completing.answered(turn, request, status)
             elif function == "invite_pending" and isinstance(body.get("joins"), list):
-                self.completing.all_seen(turn, body["joins"])
+                self.completing.all_seen(turn, body["joins"], self.up_to_date)
+            elif function == "commit_pause" and status < SUCCESS:
+                self._paused(turn, request["group_id"])
             elif function == "key_packages_count":
                 self.packages.stock(turn, body)
             elif function == "welcomes_list" and isinstance(body.get("welcomes"), list):
@@ -132,14 +160,26 @@ class Hearing(Machine):
             return self._turn(now, lambda turn: joining.fail(turn, str(answer["join_id"]), refusal))[0]
 
     def tick(self, now: int) -> Step:
-        """What time brings: people who asked to leave, invites to ask for, claims of others that lapsed."""
+        """What time brings, to groups that are up to date; claims of others that lapsed, key packages that run out."""
 
         def work(turn: Turn) -> None:
             for group in turn.rows(Group) if self.registered and not self.read_only else []:
-                current = controls.ask_if_due(turn, group)
-                commits.advance(turn, current, self.completing.of(group.group_id))
-            if self.completing.elsewhere:
-                turn.do(Call("invite_pending", {}))
+                if group.group_id in self.up_to_date:
+                    self._what_time_brings(turn, group)
+            self._ask_for_joins(turn)
             self.packages.look_again(turn)
 
         return self._turn(now, work)[0]
+
+    def _what_time_brings(self, turn: Turn, group: Group) -> None:
+        """Invites to ask for, people who asked to leave, commits that lost, a leaf to renew."""
+        group = controls.ask_if_due(turn, group)
+        commits.advance(turn, group, self.completing.of(group.group_id))
+        updating.look(turn, lines.need(turn, group.group_id))
+
+    def _paused(self, turn: Turn, group_id: str) -> None:
+        """The commits of others wait for a moment: now is the time for the own one."""
+        group = turn.get(Group, group_key(group_id))
+        if group:
+            turn.put(group.with_(commit_at=0))
+            commits.advance(turn, lines.need(turn, group_id), self.completing.of(group_id))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 import coterie_mls
-from coterie.core.effects import Call, CatchUp, MakePackages, Show, Step
+from coterie.core.effects import Call, CatchUp, LookAgain, MakePackages, Show, Step
 from coterie.core.engine import Engine
 from coterie.core.invite import Link
 from coterie.core.records import Group, Outgoing, Session, group_key
@@ -41,6 +41,8 @@ class Device:
         self.stock: dict[str, Any] = {}
         """What it was last told of its stock at the service."""
         self.making = False
+        self.look_again_at = 0
+        """When it wants to look again at what time brings; 0: at the next tick."""
         self.online = True
         self.crash_before: set[int] = set()
         """Numbers of steps that are lost: the crash comes before they are saved."""
@@ -101,6 +103,8 @@ class Device:
                 self.calls.append(effect)
             elif isinstance(effect, MakePackages):
                 self.making = True
+            elif isinstance(effect, LookAgain):
+                self.look_again_at = min(self.look_again_at or effect.at, effect.at)
             elif isinstance(effect, CatchUp):
                 self.office.wanted.add((self.device_id, effect.group_id))
 
@@ -116,7 +120,7 @@ class Device:
         self.calls.clear()
         self.told.clear()
         self.welcomed.clear()
-        self.making, self.stock = False, {}
+        self.making, self.stock, self.look_again_at = False, {}, 0
 
     # -- what the user sees --
 

@@ -108,6 +108,7 @@ class WireSocket:
         self.ready = False
         self.sent: dict[str, int] = {}
         self.told: set[str] = set()
+        self.caught_up: set[str] = set()
         self.acks: list[tuple[str, int]] = []
         self.mute = False
         """Dead without a word: nothing comes any more."""
@@ -146,6 +147,9 @@ class WireSocket:
             for envelope in office.envelopes(wire, group_id, self.sent.get(group_id, 0)):
                 self.sent[group_id] = envelope.seq
                 self._put({"type": "envelope", "envelope": envelope.to_json()})
+            if group_id not in self.caught_up and wire.device_id in office.rooms[group_id].delivers:
+                self.caught_up.add(group_id)
+                self._put({"type": "caught_up", "group_id": group_id, "seq": self.sent.get(group_id, 0)})
         self._push_directory(office, wire)
         for join in office.pending(wire):
             if join["join_id"] not in self.told:

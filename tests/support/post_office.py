@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from coterie.core.group.outbox import RETRY
+from coterie.core.group.outbox import final
 from coterie_wire import CommitData, Envelope, parse_header
 from tests.support.device import Crash, Device
 from tests.support.directory import Caller, Directory, Reply, no
+from tests.support.pacing import Pacing
 
 NOW = 1_790_000_000_000
 CLAIM = 10_000
@@ -41,6 +42,7 @@ class Room:
     """By device: the highest counter of the present epoch."""
     welcomes: dict[str, dict[str, Any]] = field(default_factory=dict)
     """By device: a Welcome that belongs to no join, until it is accepted or declined."""
+    pacing: Pacing = field(default_factory=Pacing)
 
 
 class PostOffice(Directory):
@@ -66,6 +68,18 @@ class PostOffice(Directory):
     def device(self, name: str) -> Device:
         return Device(self, name)
 
+    def roster_changes(self, group_id: str) -> int:
+        """How many commits changed the members."""
+        bodies = [*self.calls("send_commit"), *self.calls("invite_complete")]
+        taken = self.rooms[group_id].answers
+        return len(
+            {
+                body["message_id"]
+                for body in bodies
+                if body["message_id"] in taken and (body["added"] or body["removed"])
+            }
+        )
+
     def calls(self, function: str) -> list[dict[str, Any]]:
         """The bodies with which a function was called."""
         return [body for _, called, body in self.log if called == function]
@@ -73,10 +87,11 @@ class PostOffice(Directory):
     # -- pumping --
 
     def pump(self, *devices: Device) -> None:
-        """Until nobody has anything to do."""
+        """Until nobody has anything to do; the short waits of those who lost a race pass meanwhile."""
         for _ in range(300):
-            busy = [self.round(device) for device in devices or self.devices.values() if device.online]
-            if not any(busy):
+            online = [device for device in devices or self.devices.values() if device.online]
+            busy = [self.round(device) for device in online]
+            if not any(busy) and not self._let_wake(online):
                 return
         raise AssertionError("the devices do not come to rest")
 
@@ -87,6 +102,17 @@ class PostOffice(Directory):
             if device.online:
                 self._guarded(device.tick)
         self.pump(*devices)
+
+    def _let_wake(self, devices: list[Device]) -> bool:
+        """Let the time come at which the first of them wants to look again; whether one does."""
+        waiting = [device for device in devices if device.look_again_at]
+        if not waiting:
+            return False
+        first = min(waiting, key=lambda device: device.look_again_at)
+        self.now = max(self.now, first.look_again_at)
+        first.look_again_at = 0
+        self._guarded(first.tick)
+        return True
 
     def round(self, device: Device) -> bool:
         """One look at everything that a device has to do; whether there was something."""
@@ -108,7 +134,7 @@ class PostOffice(Directory):
             if post and not self.down:
                 key, function, body = post
                 status, answer = self.handle(device, function, body)
-                if function not in self.lost and status < 500 and status not in RETRY:
+                if function not in self.lost and final(function, body, status):
                     device.run(device.engine.posted(key, status, answer, self.now))
                     busy = True
         return busy
@@ -166,6 +192,10 @@ class PostOffice(Directory):
             for envelope in [] if self.down else self.envelopes(device, group_id, cursor):
                 device.run(device.engine.receive(envelope, self.now, paged=True))
                 busy = True
+            if not self.down and group_id not in device.engine.up_to_date:
+                device.run(
+                    device.engine.caught_up(group_id, device.engine.cursors().get(group_id, 0), self.now)
+                )
         return busy
 
     def tell_joins(self, device: Device) -> bool:
@@ -248,6 +278,10 @@ class PostOffice(Directory):
     def _do_send_commit(self, caller: Caller, body: dict[str, Any]) -> Reply:
         return self.append(caller, body, body["commit"], "commit")
 
+    def _do_commit_pause(self, caller: Caller, body: dict[str, Any]) -> Reply:
+        wait = self.rooms[body["group_id"]].pacing.pause(caller.device_id, self.now)
+        return no(429, "too_soon", retry_after=wait / 1000) if wait else (200, {"group_id": body["group_id"]})
+
     def _do_invite_complete(self, caller: Caller, body: dict[str, Any]) -> Reply:
         known = self.rooms[body["group_id"]].answers.get(body["message_id"])
         for join in body["joins"] if known is None else []:
@@ -269,8 +303,9 @@ class PostOffice(Directory):
             return no(409, "stale_epoch", epoch=room.epoch)
         if body["counter"] <= room.counters.get(caller.device_id, 0):
             return no(409, "state_behind", counter=room.counters[caller.device_id])
-        if kind == "commit" and self._wrong_roster(room, body):
-            return no(422, "wrong_roster")
+        refusal = self._refusal(room, caller, body) if kind == "commit" else None
+        if refusal:
+            return refusal
         room.counters[caller.device_id] = body["counter"]
         data = bytes.fromhex(mls_hex)
         assert parse_header(data).epoch == room.epoch
@@ -283,6 +318,13 @@ class PostOffice(Directory):
         answer = 200, {"seq": seq, "epoch": room.epoch, "server_time": self.time()}
         room.answers[body["message_id"]] = mls_hex, answer
         return answer
+
+    def _refusal(self, room: Room, caller: Caller, body: dict[str, Any]) -> Reply | None:
+        """Why a commit is not taken, or None."""
+        wait = room.pacing.wait(caller.device_id, self.now, empty=not body["added"] and not body["removed"])
+        if wait:
+            return no(429, "too_soon", retry_after=wait / 1000)
+        return no(422, "wrong_roster") if self._wrong_roster(room, body) else None
 
     def _wrong_roster(self, room: Room, body: dict[str, Any]) -> bool:
         """A Welcome for who is not added, or is a member and stays one; a removal of who never was one."""

@@ -47,9 +47,14 @@ def pending_row(turn: Turn, group: Group) -> Outgoing | None:
 
 def advance(turn: Turn, group: Group, newcomers: list[Newcomer]) -> bool:
     """Build the commit that carries out all that is wanted now; False when nothing is, or a commit is pending."""
-    if turn.backend.read_only or group.state != "active" or group.why or pending_row(turn, group):
+    if turn.backend.read_only or not group.can_send or pending_row(turn, group):
         return False
-    invited, removals = _still_invited(turn, newcomers), _wanted_removals(turn, group)
+    if turn.now < group.commit_at:  # it has just lost; `LookAgain` comes back to it
+        return False
+    return _commit_what_fits(turn, group, _still_invited(turn, newcomers), _wanted_removals(turn, group))
+
+
+def _commit_what_fits(turn: Turn, group: Group, invited: list[Newcomer], removals: list[Any]) -> bool:
     for some in [*_attempts(invited), *_attempts(_known(turn, group)), []]:
         if not (some or removals):
             break
@@ -63,6 +68,11 @@ def advance(turn: Turn, group: Group, newcomers: list[Newcomer]) -> bool:
         else:
             return True
     return False
+
+
+def renew_leaf(turn: Turn, group: Group) -> None:
+    """Build the commit that adds and removes nobody: it gives this device's leaf new keys."""
+    _commit(turn, group, [], [])
 
 
 def _attempts(newcomers: list[Newcomer]) -> list[list[Newcomer]]:
@@ -195,10 +205,16 @@ def taken(turn: Turn, row: Outgoing, answer: dict[str, Any]) -> None:
     turn.put(row.with_(accepted_seq=outbox.seq_of(answer)))
 
 
+def _removed_by(row: Outgoing, group: Group) -> set[str]:
+    """Of those who are to go, those whom this commit removes."""
+    wanted = {*group.removals, *(leaver[0] for leaver in group.leavers)}
+    return {identity for identity in wanted if identity.partition("#")[2] in row.fields["removed"]}
+
+
 def given_up(turn: Turn, row: Outgoing) -> None:
     """The service refused the commit for good: it is discarded, and known should it be delivered after all.
 
-    What it was to remove is forgotten with it, unless it also let somebody in, which may be why it was refused.
+    Whom it was to remove is forgotten with it, unless it also let somebody in, which may be why it was refused.
     Members who asked to leave are tried again after a while.
     """
     group = lines.need(turn, row.group_id)
@@ -206,9 +222,13 @@ def given_up(turn: Turn, row: Outgoing) -> None:
         turn.backend.discard_pending(group.mls_id)
     turn.delete(row)
     digest = hashlib.sha256(row.mls_bytes).digest()
-    removals = group.removals if row.fields["joins"] else []
+    refused = _removed_by(row, group)
+    removals = [identity for identity in group.removals if identity not in refused or row.fields["joins"]]
     later = turn.now + LEAVE_RETRY
-    leavers = [[identity, index, key, max(due, later)] for identity, index, key, due in group.leavers]
+    leavers = [
+        [identity, index, key, max(due, later) if identity in refused else due]
+        for identity, index, key, due in group.leavers
+    ]
     dropped = [*group.dropped, [row.epoch, digest]]
     adding = [wanted for wanted in group.adding if wanted[0].partition("#")[2] not in row.fields["added"]]
     turn.put(group.with_(dropped=dropped, removals=removals, leavers=leavers, adding=adding))

@@ -6,6 +6,7 @@ A row leaves the outbox when the service took it, when its envelope came back, o
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import cbor2
@@ -23,6 +24,7 @@ MAX_WAITING = 900
 """Rows in a lane. Framing a whole lane anew must stay within the forward distance (2,000) of receivers."""
 RETRY = frozenset({401, 408, 425, 429})
 """Client errors after which the same bytes are posted again; so are all of 5xx."""
+TOO_SOON = 429
 
 
 def send_text(turn: Turn, group_id: str, text: str) -> dict[str, Any]:
@@ -68,7 +70,7 @@ def send(turn: Turn, group: Group, content: bytes) -> Group:
 def _encrypt(
     turn: Turn, group: Group, content: bytes, order: int, at: int | None = None
 ) -> tuple[Group, Outgoing]:
-    group = group.with_(counter=group.counter + 1)
+    group = group.with_(counter=group.counter + 1, framed=group.framed + 1)
     row = Outgoing(
         lane=group.key,
         order=order,
@@ -177,6 +179,16 @@ def head(turn: Turn, lane: bytes, blocked: set[bytes]) -> Outgoing | None:
     return rows[0]
 
 
+def final(function: str, body: Mapping[str, Any], status: int) -> bool:
+    """Whether the service has decided about a request: done, or refused for good; else the same is posted again.
+
+    That the renewal of a leaf comes too soon is decided: waiting with it would hold up the lines behind it.
+    """
+    if status == TOO_SOON and function == "send_commit" and not (body["added"] or body["removed"]):
+        return True
+    return 200 <= status < 300 or (400 <= status < 500 and status not in RETRY)
+
+
 def ident(row: Outgoing) -> bytes:
     """Tells the row from any other that has its place in the lane, before it or after it."""
     return _hash(row.mls_bytes or cbor2.dumps([row.function, row.fields], canonical=True))[:16]
@@ -260,7 +272,8 @@ def _anew(turn: Turn, group: Group, row: Outgoing) -> Group:
     generations must rise in the order of the lane, or the service and receivers would take the later ones for old.
     """
     if row.kind == "message":
-        group, row = _encrypt(turn, group, row.content, row.order, row.at)
+        group, new = _encrypt(turn, group, row.content, row.order, row.at)
+        row = new.with_(note=row.note)
     elif row.kind == "commit":  # of this epoch: a merge takes older ones away
         group = group.with_(counter=group.counter + 1)
         row = row.with_(counter=group.counter)
