@@ -1,0 +1,58 @@
+"""Coming back into a group by a rejoin: that it came about, what lay between, or why it did not."""
+
+from __future__ import annotations
+
+from coterie.core.causes.base import Cause, Kind
+
+NOT_BACK = "This device could not come back into the group: "
+ADVICE = (
+    "Nothing was changed. Try again later, or ask a member to take this device out and to let it in again."
+)
+
+REJOIN = {
+    "back_in": Cause(Kind.EVENT, "You came back into this group, with new keys."),
+    "came_meanwhile": Cause(Kind.EVENT, "{0} came into this group while you were away."),
+    "went_meanwhile": Cause(Kind.EVENT, "{0} is not in this group any more."),
+    "missed": Cause(
+        Kind.UNREADABLE,
+        "{0} messages from while you were away can't be read.",
+        "They are under keys that this device never had. Members who were here have them: ask them.",
+        words=("some", ""),
+    ),
+    "service_behind": Cause(
+        Kind.STOPPED,
+        "The service has lost the last {0} messages and changes of this group, so nothing is sent until it is sure that"
+        " the group can go on.",
+        "You keep what you have; who had not read it yet does not get it. Coterie asks for the state of the group"
+        " and goes on by itself where it can.",
+        words=("some", ""),
+    ),
+    "rejoin_unreadable": Cause(
+        Kind.STOPPED, NOT_BACK + "what the service has of the group does not hold.", ADVICE
+    ),
+    "rejoin_other_group": Cause(
+        Kind.STOPPED, NOT_BACK + "the service gave the state of another group.", ADVICE
+    ),
+    "rejoin_old_epoch": Cause(Kind.STOPPED, NOT_BACK + "the service gave a past state of it.", ADVICE),
+    "rejoin_unknown_signer": Cause(
+        Kind.STOPPED,
+        NOT_BACK
+        + "its state at the service is signed by somebody whom this device did not know as a member.",
+        "Nothing was changed. Try again when somebody whom you knew there has changed something, or ask a member to"
+        " take this device out and to let it in again.",
+    ),
+    "rejoin_changed_leaf": Cause(
+        Kind.STOPPED,
+        NOT_BACK + "{0} has other keys in its state at the service.",
+        "Nothing was changed. Ask {0} over the phone or in person whether they are in the group.",
+    ),
+    "rejoin_no_leaf": Cause(
+        Kind.STOPPED, NOT_BACK + "it has no place in its state at the service any more.", ADVICE
+    ),
+    "rejoin_refused": Cause(Kind.STOPPED, NOT_BACK + "{0}", ADVICE, words=("the service refuses it.", "")),
+    "rejoin_lost": Cause(
+        Kind.STOPPED,
+        NOT_BACK + "others changed it first, each time.",
+        "Nothing was changed. Try again later.",
+    ),
+}

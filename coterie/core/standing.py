@@ -1,0 +1,66 @@
+"""How this device stands with the service: the service's record of it is held against its own state at the start.
+
+A restored profile or a rolled-back disk has message keys that were used already, so nothing of a group is posted
+before the answer is there. The record helps against accidents: a service that lies about it can make a device come back
+into a group, once an hour and no more.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from coterie.core import rejoining
+from coterie.core.effects import Call, Drain
+from coterie.core.records import Group, Outgoing, group_key
+from coterie.core.state import Turn
+from coterie_wire import WireError, integer, uuid_text
+
+LIST = Call("groups_list", {})
+
+
+class Standing:
+    """Whether the service was asked, and has answered."""
+
+    def __init__(self) -> None:
+        self.awaited = False
+        """Nothing of a group is posted."""
+        self._cursors: dict[str, int] = {}
+        """What was saved when the service was asked; its answer cannot be of before that."""
+
+    def ask(self, turn: Turn) -> None:
+        """Ask, and hold back what would be posted."""
+        self.awaited = True
+        self._cursors = {group.group_id: group.service_cursor for group in turn.rows(Group)}
+        turn.do(LIST)
+
+    def ask_again(self, turn: Turn) -> None:
+        """No answer came yet."""
+        if self.awaited:
+            turn.do(LIST)
+
+    def told(self, turn: Turn, listed: list[Any]) -> None:
+        """Elements of `groups_list`."""
+        if not self.awaited:
+            return
+        for entry in listed:
+            if isinstance(entry, dict) and entry.get("until_seq") is None:
+                self._compare(turn, entry)
+        self.awaited = False
+        for row in turn.rows(Outgoing):
+            turn.do(Drain(row.lane))
+
+    def _compare(self, turn: Turn, entry: dict[str, Any]) -> None:
+        try:
+            group = turn.get(Group, group_key(uuid_text(entry.get("group_id"))))
+            epoch, counter, last_seq, acked = (
+                integer(entry.get(name), name=name) for name in ("epoch", "counter", "last_seq", "acked_seq")
+            )
+        except WireError:
+            return
+        if group is None or group.over:
+            return
+        framed = group.counter if epoch == group.epoch else 0
+        if (epoch >= group.epoch and counter > framed) or acked > group.service_cursor:
+            rejoining.behind(turn, group)
+        elif last_seq < self._cursors.get(group.group_id, 0):
+            rejoining.went_back(turn, group.group_id, last_seq)
