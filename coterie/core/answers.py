@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from coterie.core import rejoining
 from coterie.core.completing import Completing
 from coterie.core.effects import Call, CatchUp
 from coterie.core.group import commits, lines, outbox, pace
@@ -19,8 +20,7 @@ def not_taken(
     sentence = str(body.get("message") or f"the service answered {status}.")
     group = lines.need(turn, row.group_id)
     if code == "state_behind":
-        group = lines.notice(turn, group.with_(why="state_behind"), "state_behind")
-        lines.save(turn, group)
+        rejoining.behind(turn, group)
     elif code == "stale_epoch" and row.kind == "message":
         outbox.stale(turn, _overtaken(turn, row), blocked)
     elif code == "stale_epoch":  # another commit won: it will come in, and its merge takes this row away

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from coterie.core import adding, answers, devices, invitations, joining, updating
+from coterie.core import adding, answers, devices, invitations, joining, rejoining, updating
 from coterie.core.effects import DEVICE_LANE, DIRECTORY_LANE, Call, Step
-from coterie.core.group import commits, controls, inbox, lines, outbox
+from coterie.core.group import commits, controls, inbox, lines, outbox, rejoin
 from coterie.core.machine import Machine
 from coterie.core.records import Group, Join, Outgoing, group_key
 from coterie.core.state import Turn
@@ -25,7 +25,8 @@ class Hearing(Machine):
     def cursors(self) -> dict[str, int]:
         """The saved cursor of every group that delivers."""
         groups = self._look(lambda turn: turn.rows(Group))
-        return {group.group_id: group.cursor for group in groups if group.state in ("active", "broken")}
+        heard = [group for group in groups if group.state in ("active", "broken")]
+        return {group.group_id: group.service_cursor for group in heard}
 
     def open_joins(self) -> list[str]:
         """Own joins that wait."""
@@ -37,7 +38,7 @@ class Hearing(Machine):
 
     def next_post(self, lane: bytes) -> tuple[bytes, str, dict[str, Any]] | None:
         """What to post next in a lane: a key for `posted`, the function, the body. None: nothing, or it must wait."""
-        if self.read_only:
+        if self.read_only or (self.standing.awaited and lane not in (DEVICE_LANE, DIRECTORY_LANE)):
             return None
         row = self._look(lambda turn: outbox.head(turn, lane, self._blocked))
         return (row.key + outbox.ident(row), row.function, outbox.body(row)) if row else None
@@ -58,7 +59,9 @@ class Hearing(Machine):
                 self._directory_answered(turn, row, status, body)
             elif row.kind == "call":
                 answers.called(turn, row, status, body)
-            elif status < 300:
+            elif row.kind == "rejoin" and status >= SUCCESS:
+                rejoining.not_taken(turn, row, status, body)
+            elif status < SUCCESS:
                 (outbox.accepted if row.kind == "message" else commits.taken)(turn, row, body)
             else:
                 answers.not_taken(turn, row, status, body, self.completing, self._blocked)
@@ -69,6 +72,8 @@ class Hearing(Machine):
         match row.function:
             case "key_packages_publish":
                 self.packages.answered(turn, row, status, body)
+            case "key_packages_claim" if "identities" in row.note:
+                adding.fetched(turn, row, status, body)
             case "key_packages_claim":
                 outcome = adding.claimed(turn, row, status, body)
                 if outcome:
@@ -115,7 +120,7 @@ class Hearing(Machine):
 
         def work(turn: Turn) -> None:
             group = turn.get(Group, group_key(group_id))
-            if group and group.cursor >= seq and not self.read_only:
+            if group and group.service_cursor >= seq and not self.read_only:
                 self.up_to_date.add(group_id)
                 self._what_time_brings(turn, group)
                 self._ask_for_joins(turn)
@@ -138,18 +143,35 @@ class Hearing(Machine):
         def work(turn: Turn) -> None:
             if function == "invite_claim":
                 self.completing.answered(turn, request, status)
-            elif function == "invite_pending" and isinstance(body.get("joins"), list):
-                self.completing.all_seen(turn, body["joins"], self.up_to_date)
-            elif function == "commit_pause" and status < SUCCESS:
-                self._paused(turn, request["group_id"])
-            elif function == "key_packages_count":
-                self.packages.stock(turn, body)
-            elif function == "welcomes_list" and isinstance(body.get("welcomes"), list):
-                invitations.take_all(turn, body["welcomes"], alone="group_id" in request)
+            elif function == "group_info_get":
+                rejoining.told(turn, request["group_id"], status, body)
+            elif status < SUCCESS:
+                self._given(turn, function, request, body)
 
         if function == "invite_poll":
             return self.polled(body, now)
         return self._turn(now, work)[0]
+
+    def _given(self, turn: Turn, function: str, request: dict[str, Any], body: dict[str, Any]) -> None:
+        match function, body:
+            case "invite_pending", {"joins": list(joins)}:
+                self.completing.all_seen(turn, joins, self.up_to_date)
+            case "welcomes_list", {"welcomes": list(welcomes)}:
+                invitations.take_all(turn, welcomes, alone="group_id" in request)
+            case "groups_list", {"groups": list(groups)}:
+                self.standing.told(turn, groups)
+            case "commit_pause", _:
+                self._paused(turn, request["group_id"])
+            case "key_packages_count", _:
+                self.packages.stock(turn, body)
+
+    def ask_standing(self, now: int) -> Step:
+        """Have the service's record of this device held against its state; until then nothing of a group is posted."""
+        return self._turn(now, self.standing.ask)[0]
+
+    def went_back(self, group_id: str, last_seq: int, now: int) -> Step:
+        """The service's last seq in a group lies before one that it had given to this device."""
+        return self._turn(now, lambda turn: rejoining.went_back(turn, group_id, last_seq))[0]
 
     def polled(self, answer: dict[str, Any], now: int) -> Step:
         """An answer of `invite_poll`, or a `welcome` frame. A Welcome that is not the link's fails the join."""
@@ -166,6 +188,8 @@ class Hearing(Machine):
             for group in turn.rows(Group) if self.registered and not self.read_only else []:
                 if group.group_id in self.up_to_date:
                     self._what_time_brings(turn, group)
+                rejoin.ask_if_due(turn, lines.need(turn, group.group_id))
+            self.standing.ask_again(turn)
             self._ask_for_joins(turn)
             self.packages.look_again(turn)
 

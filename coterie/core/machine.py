@@ -17,6 +17,7 @@ from coterie.core.group import lines, outbox
 from coterie.core.mls import Backend, Mls
 from coterie.core.packages import Packages
 from coterie.core.records import Device, Group, Join, Line, Me, Session, UserRow, corrupt
+from coterie.core.standing import Standing
 from coterie.core.state import State, Turn, read
 from coterie.errors import LocalError, RemoteError, StateError, StorageError
 
@@ -35,6 +36,7 @@ class Machine:
         self.previews: dict[bytes, invite.Preview] = {}
         self.additions: dict[str, dict[str, Any]] = {}
         """What became of people who were to be added, by claim, until somebody asks."""
+        self.standing = Standing()
         self._blocked: set[bytes] = set()
         """Outbox rows whose epoch is gone and whose next one has not come in yet."""
         self.up_to_date: set[str] = set()

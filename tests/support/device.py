@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 import coterie_mls
-from coterie.core.effects import Call, CatchUp, LookAgain, MakePackages, Show, Step
+from coterie.core.effects import Acknowledge, Call, CatchUp, LookAgain, MakePackages, Show, Step
 from coterie.core.engine import Engine
 from coterie.core.invite import Link
 from coterie.core.records import Group, Outgoing, Session, group_key
@@ -103,6 +103,9 @@ class Device:
                 self.calls.append(effect)
             elif isinstance(effect, MakePackages):
                 self.making = True
+            elif isinstance(effect, Acknowledge):
+                acked = self.office.rooms[effect.group_id].acked
+                acked[self.device_id] = max(acked.get(self.device_id, 0), effect.seq)
             elif isinstance(effect, LookAgain):
                 self.look_again_at = min(self.look_again_at or effect.at, effect.at)
             elif isinstance(effect, CatchUp):

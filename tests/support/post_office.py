@@ -40,6 +40,8 @@ class Room:
     """By message_id: the bytes and the answer."""
     counters: dict[str, int] = field(default_factory=dict)
     """By device: the highest counter of the present epoch."""
+    acked: dict[str, int] = field(default_factory=dict)
+    """By device: the highest seq that it said it had saved."""
     welcomes: dict[str, dict[str, Any]] = field(default_factory=dict)
     """By device: a Welcome that belongs to no join, until it is accepted or declined."""
     pacing: Pacing = field(default_factory=Pacing)
@@ -272,6 +274,32 @@ class PostOffice(Directory):
             )
         return 200, {"group_id": body["group_id"], "epoch": 0, "seq": 0}
 
+    def _do_groups_list(self, caller: Caller, body: dict[str, Any]) -> Reply:
+        groups = []
+        for group_id, room in self.rooms.items():
+            if caller.device_id in room.members:
+                first, last = room.members[caller.device_id]
+                groups.append(
+                    {
+                        "group_id": group_id,
+                        "epoch": room.epoch if last is None else None,
+                        "last_seq": len(room.envelopes) if last is None else last,
+                        "from_seq": first,
+                        "until_seq": last,
+                        "acked_seq": room.acked.get(caller.device_id, 0),
+                        "counter": room.counters.get(caller.device_id, 0),
+                        "joined": caller.device_id in room.delivers,
+                        "roster": [],
+                    }
+                )
+        return 200, {"groups": groups}
+
+    def _do_group_info_get(self, caller: Caller, body: dict[str, Any]) -> Reply:
+        if not self.is_member(caller, body["group_id"]):
+            return no(403, "not_a_member")
+        room = self.rooms[body["group_id"]]
+        return 200, {"epoch": room.epoch, "group_info": room.group_info.hex()}
+
     def _do_send_message(self, caller: Caller, body: dict[str, Any]) -> Reply:
         return self.append(caller, body, body["mls_bytes"], "application")
 
@@ -292,8 +320,10 @@ class PostOffice(Directory):
     def append(self, caller: Caller, body: dict[str, Any], mls_hex: str, kind: str) -> Reply:
         """Message id first, then membership, epoch, counter; then it lies here."""
         room = self.rooms[body["group_id"]]
-        place = (body["group_id"], caller.device_id, body["epoch"], body["counter"])
-        assert self.framed.setdefault(place, mls_hex) == mls_hex, "a counter was used twice"
+        rejoin = body["counter"] == 0  # counts no message key
+        if not rejoin:
+            place = (body["group_id"], caller.device_id, body["epoch"], body["counter"])
+            assert self.framed.setdefault(place, mls_hex) == mls_hex, "a counter was used twice"
         if body["message_id"] in room.answers:
             known, answer = room.answers[body["message_id"]]
             return answer if known == mls_hex else no(409, "message_id_reused")
@@ -301,12 +331,13 @@ class PostOffice(Directory):
             return no(403, "not_a_member")
         if body["epoch"] != room.epoch:
             return no(409, "stale_epoch", epoch=room.epoch)
-        if body["counter"] <= room.counters.get(caller.device_id, 0):
+        if not rejoin and body["counter"] <= room.counters.get(caller.device_id, 0):
             return no(409, "state_behind", counter=room.counters[caller.device_id])
         refusal = self._refusal(room, caller, body) if kind == "commit" else None
         if refusal:
             return refusal
-        room.counters[caller.device_id] = body["counter"]
+        if not rejoin:
+            room.counters[caller.device_id] = body["counter"]
         data = bytes.fromhex(mls_hex)
         assert parse_header(data).epoch == room.epoch
         seq = len(room.envelopes) + 1
@@ -335,18 +366,21 @@ class PostOffice(Directory):
         return bool(
             welcomed - set(body["added"])
             or (welcomed - joining) & staying
-            or set(body["removed"]) - set(room.members)
+            or (set(body["removed"]) | (set(body["added"]) - welcomed)) - set(room.members)
         )
 
     def _committed(self, room: Room, body: dict[str, Any], seq: int, aad: bytes, caller: Caller) -> None:
-        data = CommitData.parse(aad)
+        data = CommitData.parse(aad) if aad else CommitData()  # a rejoin may leave it empty
         assert [*data.added] == body["added"]
         assert [*data.removed] == body["removed"]
         room.epoch += 1
         room.counters.clear()
         room.group_info = bytes.fromhex(body["group_info"])
         for device_id in body["removed"]:
-            room.members[device_id] = (room.members[device_id][0], seq)
+            first, last = room.members[device_id]
+            room.members[device_id] = (first, seq if last is None else last)
+        for device_id in set(body["added"]) - {entry["device_id"] for entry in body["welcomes"]}:
+            room.members[device_id] = (room.members[device_id][0], None)
         if body["end_invites"]:
             self._end_invites(body["group_id"])
         welcomes = {entry["device_id"]: entry["welcome"] for entry in body["welcomes"]}

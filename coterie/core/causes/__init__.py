@@ -10,13 +10,14 @@ from collections.abc import Callable
 
 from coterie.core.causes.base import Cause, Kind
 from coterie.core.causes.events import EVENTS
+from coterie.core.causes.rejoin import REJOIN
 from coterie.core.causes.stopped import STOPPED
 from coterie.core.causes.unreadable import UNREADABLE
 from coterie.core.causes.warnings import WARNINGS
 
 __all__ = ["CAUSES", "UNREADABLE", "Cause", "Kind", "advice", "counts", "sentence"]
 
-CAUSES: dict[str, Cause] = {**EVENTS, **UNREADABLE, **WARNINGS, **STOPPED}
+CAUSES: dict[str, Cause] = {**EVENTS, **UNREADABLE, **WARNINGS, **STOPPED, **REJOIN}
 """By code."""
 
 UNKNOWN = Cause(
@@ -34,13 +35,15 @@ def counts(code: str) -> bool:
 
 def sentence(code: str, about: list[str], name: Callable[[str], str] = str) -> str:
     """What a cause says, with names in it."""
-    return _filled(CAUSES.get(code, UNKNOWN).sentence, about, name)
+    cause = CAUSES.get(code, UNKNOWN)
+    return _filled(cause.sentence, cause, about, name)
 
 
 def advice(code: str, about: list[str], name: Callable[[str], str] = str) -> str:
     """What happens next, with names in it; empty for an event."""
-    return _filled(CAUSES.get(code, UNKNOWN).advice, about, name)
+    cause = CAUSES.get(code, UNKNOWN)
+    return _filled(cause.advice, cause, about, name)
 
 
-def _filled(text: str, about: list[str], name: Callable[[str], str]) -> str:
-    return text.format(*[name(word) for word in about], "somebody", "somebody")
+def _filled(text: str, cause: Cause, about: list[str], name: Callable[[str], str]) -> str:
+    return text.format(*[name(word) for word in about], *cause.words[len(about) :])

@@ -12,8 +12,8 @@ STOPPED = {
     ),
     "missed_commit": Cause(
         Kind.STOPPED,
-        "This group is broken: a change of it is no longer kept by the service, and was missed here.",
-        "Nothing after it can be read here. Your history stays. Ask a member to let you in again by a link.",
+        "A change of this group is no longer kept by the service, and was missed here.",
+        "Coterie comes back into the group by itself, at most once an hour; what lay between can't be read here.",
     ),
     "unknown_own_commit": Cause(
         Kind.STOPPED,
@@ -28,12 +28,18 @@ STOPPED = {
     "replaced_self": Cause(
         Kind.STOPPED,
         "Another copy of this device took over your place here.",
-        "This one does not send here any more. Go on where you took over; if that was not you, tell the members.",
+        "This one neither reads nor sends here any more. Go on where you took over; if that was not you, tell them.",
+    ),
+    "thrown_out": Cause(
+        Kind.STOPPED,
+        "{0} removed you without being allowed to.",
+        "The members' devices undo it as soon as one of them is online: you get an invitation to come back.",
     ),
     "state_behind": Cause(
         Kind.STOPPED,
-        "This device's state is older than what it sent before, so it does not send here any more.",
-        "A restored backup or a second copy is the usual reason. Sending on would use keys twice. Reading goes on.",
+        "This device's state is older than what it sent before, so it has stopped sending here.",
+        "A restored profile or a second copy is the usual reason. Sending on would use keys twice, so Coterie comes"
+        " back into the group with new ones, by itself at most once an hour. Until then it reads on, and lines wait.",
     ),
     "added_anew": Cause(
         Kind.STOPPED,
@@ -50,5 +56,6 @@ STOPPED = {
         Kind.STOPPED,
         "Not sent: {0}",
         "Nobody got this line. Send it again, or discard it.",
+        words=("the service refused it.", ""),
     ),
 }

@@ -7,13 +7,14 @@ nothing is opened twice and a poison message never blocks those behind it.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from coterie.core import content as contents
 from coterie.core import people, views
 from coterie.core.effects import Acknowledge, CatchUp
-from coterie.core.group import commits, controls, lines, membership, outbox, pace
+from coterie.core.group import commits, controls, leaves, lines, membership, outbox, pace, rejoin
 from coterie.core.mls import Member
 from coterie.core.records import Group, Outgoing, Sent, group_key
 from coterie.core.state import Turn
@@ -37,8 +38,9 @@ def receive(turn: Turn, envelope: Envelope, *, paged: bool) -> None:
     group = turn.get(Group, group_key(envelope.group_id))
     if group is None or group.state in ("removed", "left"):
         return
+    envelope = replace(envelope, seq=envelope.seq + group.went_back)  # from here on, its place
     if envelope.seq <= group.cursor:
-        turn.do(Acknowledge(group.group_id, group.cursor))
+        turn.do(Acknowledge(group.group_id, group.service_cursor))
         return
     missing = envelope.seq - group.cursor - 1
     if missing and not paged:
@@ -51,12 +53,12 @@ def receive(turn: Turn, envelope: Envelope, *, paged: bool) -> None:
     group = group.with_(cursor=envelope.seq, index=int(own_line), updated_at=turn.now, why=why)
     turn.put(group)
     # A broken group has later epochs that are closed to this device.
-    group = _open(turn, group, envelope) if group.state == "active" else lines.counted(group, "passed_over")
+    group = (_open if group.state == "active" else rejoin.pass_over)(turn, group, envelope)
     for sent in turn.rows(Sent):
         if sent.group_id == group.group_id and sent.seq <= envelope.seq:
             turn.delete(sent)
     lines.save(turn, group)
-    turn.do(Acknowledge(group.group_id, envelope.seq))
+    turn.do(Acknowledge(group.group_id, group.service_cursor))
 
 
 def at(envelope: Envelope) -> int:
@@ -95,13 +97,15 @@ def _own_row(turn: Turn, group: Group, envelope: Envelope) -> Outgoing | None:
 def _gone(turn: Turn, group: Group, envelope: Envelope) -> Group:
     """The service keeps the bytes no longer: of a message a line says so, without a commit nothing can be read."""
     if envelope.kind == "commit":
-        return _broken(turn, group, "missed_commit", [])
+        return rejoin.plan(turn, _broken(turn, group, "missed_commit", []).with_(why="missed_commit"))
     return lines.notice(turn, group, "expired", at=at(envelope))
 
 
 def _own_back(turn: Turn, group: Group, envelope: Envelope, row: Outgoing) -> Group:
     if row.kind == "message":
         return outbox.settle(turn, group, row, envelope.seq, group.index)
+    if row.kind == "rejoin":
+        return rejoin.back(turn, group, row)
     if row.epoch != group.epoch:  # of an epoch that is over: its commit cannot be pending any more
         return lines.notice(turn, group, "replayed", at=at(envelope))
     merged = turn.backend.merge_pending(group.mls_id)
@@ -123,9 +127,8 @@ def _process(turn: Turn, group: Group, envelope: Envelope, data: bytes) -> Group
         return _after_commit(turn, group, envelope, opened)
     if opened.content_type == ContentType.COMMIT:
         return _unknown_own_commit(turn, group, envelope)
-    return lines.notice(
-        turn, group, "own_unknown" if turn.backend.read_only else "forged_own", at=at(envelope)
-    )
+    elsewhere = turn.backend.read_only or group.why == "state_behind"
+    return lines.notice(turn, group, "own_unknown" if elsewhere else "forged_own", at=at(envelope))
 
 
 def _failed(turn: Turn, group: Group, envelope: Envelope, data: bytes, code: str) -> Group:
@@ -138,7 +141,8 @@ def _failed(turn: Turn, group: Group, envelope: Envelope, data: bytes, code: str
     cause = CAUSE.get(code, "unreadable")
     if cause not in NOT_OF_NOW and _is_commit(data):
         return _broken(turn, group, "bad_commit", [_hinted_sender(turn, group, envelope)])
-    return lines.notice(turn, group, cause, at=at(envelope))
+    group = lines.notice(turn, group, cause, at=at(envelope))
+    return rejoin.plan(turn, group) if _of_now(group, data, cause) else group
 
 
 def _is_commit(data: bytes) -> bool:
@@ -146,6 +150,15 @@ def _is_commit(data: bytes) -> bool:
         return parse_header(data).content_type == ContentType.COMMIT
     except WireError:
         return False
+
+
+def _of_now(group: Group, data: bytes, cause: str) -> bool:
+    """Whether what could not be read says that it is of this epoch or a later one: others may see another state."""
+    try:
+        header = parse_header(data)
+    except WireError:
+        return False
+    return cause != "replayed" and header.group_id == group.mls_id and header.epoch >= group.epoch
 
 
 def _hinted_sender(turn: Turn, group: Group, envelope: Envelope) -> str:
@@ -156,6 +169,8 @@ def _hinted_sender(turn: Turn, group: Group, envelope: Envelope) -> str:
 
 
 def _unknown_own_commit(turn: Turn, group: Group, envelope: Envelope) -> Group:
+    if group.why == "state_behind":  # of this device, after the state that it has now was saved
+        return rejoin.plan(turn, group.with_(state="broken"))
     known = [bytes(digest) for _, digest in group.dropped]
     return _broken(turn, group, "refused_commit" if envelope.hash in known else "unknown_own_commit", [])
 
@@ -177,7 +192,7 @@ def _application(turn: Turn, group: Group, envelope: Envelope, opened: Any) -> G
     if envelope.sender_device == sender.device_id:
         people.hear(turn, sender)
     if content.epoch == group.epoch and content.authenticator != group.epoch_authenticator[:16]:
-        group = lines.notice(turn, group, "fork", [sender.identity])
+        group = rejoin.plan(turn, lines.notice(turn, group, "fork", [sender.identity]))
     if content.control is not None:
         return controls.take(turn, group, sender, content)
     if content.text is None:
@@ -196,24 +211,22 @@ def _application(turn: Turn, group: Group, envelope: Envelope, opened: Any) -> G
 
 def _after_commit(turn: Turn, group: Group, envelope: Envelope, merged: Any) -> Group:
     """The group is in a new epoch: its row, its lines, what the commit ended."""
-    before = {identity: (index, bytes(key)) for identity, index, key, _ in group.leavers}
+    before = group
     turn_row = commits.pending_row(turn, group)
     if turn_row:  # merging another's commit dropped our own; what it was for is looked at again
         group = pace.lost(turn, group, turn_row)
     group = _new_epoch(turn, group, merged)
-    group = membership.tell(turn, group, merged, before, at(envelope))
-    group = membership.compare_roster(turn, group, merged)
-    if merged.group_data is not None:  # this version never changes it, so nobody may
-        group = lines.notice(turn, group, "roles_changed", [merged.committer.identity], at=at(envelope))
+    group = leaves.told(turn, group, merged, at(envelope))
+    group = membership.take(turn, before, group, merged, at(envelope))
     if merged.self_removed:
-        return _out(turn, group)
+        return rejoin.replaced(turn, group) if merged.external else _out(turn, group)
     turn.show("members", group_id=group.group_id, members=views.members(turn, group))
     lines.drain(turn, group)
     return group
 
 
 def _new_epoch(turn: Turn, group: Group, merged: Any) -> Group:
-    came = {leaf.identity for leaf in merged.added}
+    came = {leaf.identity for leaf in (*merged.added, *([merged.committer] if merged.external else []))}
     gone = {leaf.identity for leaf in merged.removed} - came
     group = group.with_(
         epoch=merged.epoch,

@@ -15,7 +15,7 @@ from coterie.core import content as contents
 from coterie.core import views
 from coterie.core.effects import CatchUp, Drain
 from coterie.core.group import lines
-from coterie.core.records import Group, Me, Outgoing, Sent
+from coterie.core.records import BEHIND, Group, Me, Outgoing, Sent
 from coterie.core.state import Turn
 from coterie.errors import RemoteError, StateError
 from coterie_wire import WireError, integer
@@ -146,9 +146,10 @@ def body(row: Outgoing) -> dict[str, Any]:
 
 def _commit_fields(fields: dict[str, Any]) -> dict[str, Any]:
     welcome = fields["welcome"]
+    welcomed = fields.get("welcomed", fields["added"])  # a row of an earlier version names none
     posted = {
         "group_info": fields["group_info"].hex(),
-        "welcomes": [{"device_id": device, "welcome": welcome.hex()} for device in fields["added"]],
+        "welcomes": [{"device_id": device, "welcome": welcome.hex()} for device in welcomed],
         "added": fields["added"],
         "removed": fields["removed"],
         "end_invites": fields["end_invites"],
@@ -172,9 +173,12 @@ def head(turn: Turn, lane: bytes, blocked: set[bytes]) -> Outgoing | None:
     """What to post next in a lane: its first row, unless that must wait for its envelope or a newer epoch."""
     rows = turn.rows(Outgoing, lane)
     group = turn.get(Group, lane)
+    rejoin = next((row for row in rows if row.kind == "rejoin"), None)
+    if rejoin:  # the way back goes before what waits for it
+        return None if rejoin.accepted_seq else rejoin
     if not rows or rows[0].accepted_seq or rows[0].key in blocked:
         return None
-    if group and (group.state in ("removed", "broken") or group.why in ("state_behind", "added_anew")):
+    if group and (group.state in ("removed", "broken") or group.why in (*BEHIND, "added_anew")):
         return None
     return rows[0]
 
@@ -204,7 +208,8 @@ def seq_of(answer: dict[str, Any]) -> int:
 
 def accepted(turn: Turn, row: Outgoing, answer: dict[str, Any]) -> None:
     """A message was taken: it has its seq, and is a line. Raises `RemoteError` (`bad_answer`)."""
-    group, seq = lines.need(turn, row.group_id), seq_of(answer)
+    group = lines.need(turn, row.group_id)
+    seq = seq_of(answer) + group.went_back
     if seq > group.cursor and seq not in sent_seqs(turn, group):
         turn.put(Sent(message_id=row.message_id, group_id=row.group_id, seq=seq, hash=_hash(row.mls_bytes)))
         settle(turn, group, row, seq, 0)
@@ -249,7 +254,7 @@ def refused(turn: Turn, row: Outgoing, code: str, sentence: str) -> None:
         content=row.content,
     ).with_(notice="not_sent", about=[sentence or code])
     turn.show("line_gone", group_id=group.group_id, key=views.pending_key(row.order))
-    lines.save(turn, lines.add(turn, group, line))
+    lines.save(turn, lines.add(turn, lines.counted(group, "not_sent"), line))
 
 
 def stale(turn: Turn, row: Outgoing, blocked: set[bytes]) -> None:
@@ -261,8 +266,14 @@ def stale(turn: Turn, row: Outgoing, blocked: set[bytes]) -> None:
         return
     for later in turn.rows(Outgoing, group.key):
         blocked.discard(later.key)
-        group = _anew(turn, group, later)
-    lines.drain(turn, group)
+    lines.drain(turn, frame_anew(turn, group))
+
+
+def frame_anew(turn: Turn, group: Group) -> Group:
+    """All that waits in the lane, in the present epoch and under the content ids that it has."""
+    for row in turn.rows(Outgoing, group.key):
+        group = _anew(turn, group, row)
+    return group
 
 
 def _anew(turn: Turn, group: Group, row: Outgoing) -> Group:

@@ -8,11 +8,13 @@ synced one day; rows of MLS state never do, so that they never can.
 from __future__ import annotations
 
 from coterie.core.records.base import Record, UserRow, corrupt, group_key
-from coterie.core.records.group import Chat, Group, Line, Outgoing, Profile, Seen, Sent, line_key
+from coterie.core.records.group import BEHIND, Chat, Group, Line, Outgoing, Profile, Seen, Sent, line_key
+from coterie.core.records.leaf import Leaf
 from coterie.core.records.own import Device, Me, Package, Session
 from coterie.core.records.people import Contact, Invitation, Invite, Join
 
 __all__ = [
+    "BEHIND",
     "DEVICE_KINDS",
     "IN_MEMORY",
     "Chat",
@@ -22,6 +24,7 @@ __all__ = [
     "Invitation",
     "Invite",
     "Join",
+    "Leaf",
     "Line",
     "Me",
     "Outgoing",
@@ -49,6 +52,7 @@ IN_MEMORY: tuple[type[Record], ...] = (
     Package,
     Invitation,
     Contact,
+    Leaf,
 )
 """Kinds that the engine holds in memory; lines are only written, and read by pages."""
 DEVICE_KINDS: dict[bytes, type[Record]] = {b"me": Me, b"device": Device, b"session": Session}

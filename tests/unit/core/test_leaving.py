@@ -239,7 +239,7 @@ def test_another_copy_that_takes_over_is_said(office: PostOffice) -> None:
         person.run(person.engine.receive(envelope, office.now))
     assert alice.lines(group_id)[-1]["text"] == "Bob came back after losing their place."
     assert bob.lines(group_id)[-1]["text"] == "Another copy of this device took over your place here."
-    assert bob.group(group_id)["state"] == "removed"
+    assert (bob.group(group_id)["state"], bob.group(group_id)["can_forget"]) == ("broken", True)
     assert alice.names(group_id) == ["Alice", "Bob"]
 
 

@@ -179,12 +179,13 @@ def test_an_answer_to_bytes_that_were_framed_anew_means_nothing(office: PostOffi
 def test_state_behind_stops_sending_with_a_line_and_nothing_else(office: PostOffice) -> None:
     group_id, (alice, bob) = friends(office, "Alice", "Bob")
     office.rooms[group_id].counters[alice.device_id] = 99
+    office.refusals["group_info_get"] = 503, {}
     alice.send(group_id, "hi")
     office.pump()
     assert alice.codes(group_id)[-1] == "state_behind"
     assert alice.states(group_id) == ["pending"]
     assert not alice.group(group_id)["can_send"]
-    assert "does not send" in alice.group(group_id)["why"]
+    assert "stopped sending" in alice.group(group_id)["why"]
     with pytest.raises(StateError) as caught:
         alice.send(group_id, "again")
     assert caught.value.code == "state_behind"
