@@ -4,19 +4,15 @@ import { readLink } from "./link.js";
 import { canPasskeys, makePasskey, usePasskey } from "./passkeys.js";
 
 const REFRESHED = 200; // lines that are read again at most when a name changes
-const QUIET = new Set(["moved"]); // the call was dropped on purpose
-
 /**
- * @param {{call: Function, takeOver: Function, restart: Function}} session the worker, whichever it is now
+ * @param {{call: Function, restart: Function}} session whoever carries out operations now
  * @param {() => object} get the state
  * @param {(event: object) => void} dispatch
  */
 export function createActions(session, get, dispatch) {
   const { call } = session;
   let sending = 0;
-  const problem = (error) => {
-    if (!QUIET.has(error.code)) dispatch({ type: "problem", code: error.code ?? "internal", sentence: error.message });
-  };
+  const problem = (error) => dispatch({ type: "problem", code: error.code ?? "internal", sentence: error.message });
   const told = (promise) => promise.catch(problem);
   const go = (route) => dispatch({ type: "go", route });
   const hide = () => dispatch({ type: "dialog", dialog: null });
@@ -31,7 +27,7 @@ export function createActions(session, get, dispatch) {
       if (found.kind === "preview") dispatch({ type: "previewed", preview: found });
       else arrive(found);
     } catch (error) {
-      if (!QUIET.has(error.code)) dispatch({ type: "link_problem", problem: error.message });
+      dispatch({ type: "link_problem", problem: error.message });
     }
   }
 
@@ -57,7 +53,8 @@ export function createActions(session, get, dispatch) {
     addEventListener("beforeunload", stay);
     sending += 1;
     try {
-      await call("send_text", { group_id, text: text.toWellFormed?.() ?? text }); // the line itself comes as an event
+      // The line itself comes as an event; by its id it is one line, even if another tab's worker is asked again.
+      await call("send_text", { group_id, text: text.toWellFormed?.() ?? text, line_id: crypto.randomUUID() });
     } catch (error) {
       if (!get().drafts[group_id]) draft(group_id, text); // what was written is never lost
       problem(error);
@@ -84,7 +81,6 @@ export function createActions(session, get, dispatch) {
     canPasskeys,
     linkDone: () => dispatch({ type: "link_done" }),
     reload: () => location.reload(),
-    takeOver: session.takeOver,
 
     async setName(name) {
       dispatch({ type: "named", ...(await call("set_name", { name: name.trim() })) });
@@ -110,6 +106,11 @@ export function createActions(session, get, dispatch) {
       if (!shown) return undefined;
       const again = call("open_group", { group_id, limit: Math.min(shown, REFRESHED) });
       return told(again.then(({ lines }) => dispatch({ type: "refreshed", group_id, lines })));
+    },
+    /** All that is shown of a group, as whoever goes on with the client has it. */
+    reread(group_id) {
+      const limit = Math.max(get().talks[group_id].lines.length, 1);
+      return told(call("open_group", { group_id, limit }).then((talk) => dispatch({ type: "reread", ...talk })));
     },
     markRead: (group_id, seq) => told(call("mark_read", { group_id, seq })),
     async sendAgain(group_id, line) {

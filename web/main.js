@@ -1,4 +1,4 @@
-// Starts the page: what the address says, the first picture, then the worker and what it tells.
+// Starts the page: what the address says, the first picture, then the owner of the state and what it tells.
 import { createActions } from "./actions.js";
 import { html } from "./components/html.js";
 import { addressOf, groupInHash, readLink } from "./link.js";
@@ -35,36 +35,30 @@ const state = signal(initial({ ...asked, known: localStorage.getItem(KNOWN) !== 
 const get = () => state.peek();
 const dispatch = (event) => (state.value = reduce(state.peek(), event));
 
-/** The worker's events, in bundles; `refresh` asks for lines to be read again. */
+/** The owner's events, in bundles; `refresh` asks for lines to be read again. */
 function onEvents(events) {
   const again = new Set();
   let next = get();
   for (const { event: type, ...fields } of events) {
     if (type === "refresh") again.add(fields.group_id);
+    else if (type === "signed_out") return restart();
     else next = reduce(next, { type, ...fields });
   }
   state.value = next;
   for (const group_id of again) act.refresh(group_id);
+  return undefined;
 }
 
-function onPhase(phase, reason) {
-  if (phase === "owner") start();
-  else dispatch({ type: "phase", phase, reason });
-  // Whoever opens a link wants to go on in this tab.
-  if (phase === "elsewhere" && get().link?.link) session.takeOver().catch(() => {});
+/** The client has started, in whichever tab; once more when another tab went on with it. */
+function onStart(snapshot) {
+  const { known, link, phase } = get();
+  if (known && !snapshot.name && !snapshot.device_id) forgotten();
+  dispatch({ type: phase === "ready" ? "resumed" : "snapshot", snapshot });
+  for (const group_id of Object.keys(get().talks)) act.reread(group_id);
+  if (link?.link && !link.preview) act.preview();
 }
 
-async function start() {
-  dispatch({ type: "phase", phase: "opening" });
-  try {
-    const snapshot = await session.start();
-    if (get().known && !snapshot.name && !snapshot.device_id) forgotten();
-    dispatch({ type: "snapshot", snapshot });
-    if (get().link?.link) act.preview();
-  } catch (error) {
-    dispatch({ type: "phase", phase: "failed", reason: error.message });
-  }
-}
+const onFailure = (reason) => dispatch({ type: "phase", phase: "failed", reason });
 
 /** The browser threw away what it held: said, once, and not answered by pretending that nothing was lost. */
 function forgotten() {
@@ -127,15 +121,15 @@ function followKnown() {
 
 const unable = cannotRun();
 if (unable) dispatch({ type: "phase", phase: "failed", reason: unable });
-const session = unable ? { call: () => new Promise(() => {}) } : new Session({ onEvents, onPhase });
+const session = unable ? { call: () => new Promise(() => {}) } : new Session({ onEvents, onStart, onFailure });
 
-/** Start anew with nothing in memory, on purpose. */
+/** Start anew with nothing in memory, on purpose: this device was signed out, here or in another tab. */
 function restart() {
   localStorage.removeItem(KNOWN);
   location.replace("/");
 }
 
-const act = createActions({ call: session.call, takeOver: session.takeOver, restart }, get, dispatch);
+const act = createActions({ call: session.call, restart }, get, dispatch);
 const Root = () => html`<${App} state=${state.value} act=${act} />`;
 render(html`<${Root} />`, document.getElementById("app"));
 followRoute();

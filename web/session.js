@@ -1,88 +1,62 @@
-// The worker's life: made at once, started when it owns this device's state, let go when another tab asks for it.
-import { connect } from "./bridge.js";
+// This tab's part in who owns this device's state: its worker waits its turn, and goes out of turn when the owner does not
+// answer while somebody looks at this tab. What the page asks goes to the owner, whichever tab's worker that is.
+import { Bridge } from "./bridge.js";
 import { firstWorker, makeWorker } from "./start.js";
-import { joinTabs } from "./tabs.js";
 
-const ASK_MS = 8000; // another tab saves what it is at before it lets go
-const STUCK = "The other tab does not answer. Close it, and this one goes on by itself.";
-
-function resolvers() {
-  let resolve;
-  const promise = new Promise((done) => (resolve = done));
-  return { promise, resolve };
-}
+const LOOK_MS = 1000; // between two looks whether the owner answers
+const PATIENCE = 5; // looks without an answer before this tab takes over; no work in a worker may keep it silent that long
 
 export class Session {
   #page;
-  #bridge = null;
-  #role = "opening";
-  #owned = null; // resolved when this tab owns the state
-  #started = null; // resolved when the client has started; calls wait for it
-  #tabs = joinTabs(() => this.#bridge.control(this.#role === "owner" ? "release" : "stand_back"));
+  #bridge;
+  #worker = null;
+  #silent = 0; // looks in a row without an answer
 
   /**
-   * @param {{onEvents: (events: object[]) => void, onPhase: (phase: string, reason?: string) => void}} page
-   *   `onPhase`: owner, elsewhere, moved, failed
+   * @param {object} page
+   * @param {(events: object[]) => void} page.onEvents
+   * @param {(snapshot: object) => void} page.onStart the client has started, or goes on in another tab
+   * @param {(sentence: string) => void} page.onFailure nobody can start it
    */
   constructor(page) {
     this.#page = page;
-    this.#begin(firstWorker);
+    const onFailure = (error) => page.onFailure(error.message);
+    this.#bridge = new Bridge({ onEvents: page.onEvents, onStart: page.onStart, onFailure });
+    this.#employ(firstWorker);
+    setInterval(() => this.#look(), LOOK_MS);
+    document.addEventListener("visibilitychange", () => this.#bridge.hello());
   }
-
-  /** Start the client, once this tab owns the state; its answer is a snapshot. */
-  start = async () => {
-    const { resolve } = this.#started;
-    const snapshot = await this.#bridge.call("start");
-    resolve();
-    return snapshot;
-  };
 
   /** Carry out an operation; rejects with a BridgeError. */
-  call = async (op, data) => {
-    await this.#started.promise;
-    return this.#bridge.call(op, data);
-  };
+  call = (op, data) => this.#bridge.call(op, data);
 
-  /** Make this tab the owner: whichever is, is asked to let go. */
-  takeOver = async () => {
-    const mine = this.#owned.promise;
-    this.#tabs.ask();
-    const late = new Promise((_, fail) => setTimeout(() => fail(new Error(STUCK)), ASK_MS));
-    await Promise.race([mine, late]);
-  };
-
-  #begin(worker) {
-    this.#owned = resolvers();
-    this.#started = resolvers();
-    this.#bridge = connect(worker, (events) => this.#sort(events), (sentence) => this.#become("failed", sentence));
-    this.#bridge.control("begin");
+  #employ(worker) {
+    this.#worker = worker;
+    worker.addEventListener("message", ({ data }) => this.#turn(data));
+    worker.addEventListener("error", (event) => {
+      event.preventDefault();
+      this.#turn({ phase: "failed", reason: "A part of Coterie could not be loaded. Check the connection, then reload the page." });
+    });
+    this.#control("begin");
   }
 
-  #become(role, reason) {
-    this.#role = role;
-    this.#page.onPhase(role, reason);
-  }
-
-  /** The worker's own events say whose turn it is; the client's go on to the page. */
-  #sort(events) {
-    const rest = events.filter((event) => event.event !== "phase");
-    if (rest.length) this.#page.onEvents(rest);
-    for (const event of events) if (event.event === "phase") this.#turn(event);
-  }
+  #control = (control) => this.#worker.postMessage({ control });
 
   #turn({ phase, reason }) {
-    if (phase === "released") this.#moved();
-    else if (phase === "elsewhere" && this.#role === "moved") return; // says so already
-    else {
-      this.#become(phase, reason);
-      if (phase === "owner") this.#owned.resolve();
-    }
+    if (phase === "prepared" && this.#silent >= PATIENCE) this.#control("take");
+    if (phase === "taken") this.#employ(makeWorker());
+    if (phase === "failed") this.#fail(reason);
   }
 
-  /** Another tab has it now; a new worker is ready to take over, and in the queue for it. */
-  #moved() {
-    this.#bridge.stop();
-    this.#become("moved");
-    this.#begin(makeWorker());
+  /** Told only where no other tab does the work. */
+  #fail(reason) {
+    if (!this.#bridge.served || this.#silent >= PATIENCE) this.#page.onFailure(reason);
+  }
+
+  /** A frozen tab keeps its locks and says nothing; one that is looked at does not wait for it. */
+  #look() {
+    this.#silent = document.hidden || this.#bridge.heard ? 0 : this.#silent + 1;
+    if (this.#silent && this.#silent % PATIENCE === 0) this.#control("prepare");
+    if (!document.hidden) this.#bridge.hello();
   }
 }

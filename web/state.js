@@ -7,7 +7,7 @@ export const PROBLEMS_SHOWN = 3;
 export function initial({ known = false, link = null, problem = null, group_id = null } = {}) {
   const route = link || problem ? { view: "join" } : group_id ? { view: "group", group_id } : { view: "home" };
   return {
-    phase: "opening", // opening, ready, elsewhere (another tab has it), moved (it was taken from here), failed
+    phase: "opening", // opening, ready, failed
     reason: null, // why it failed, in a sentence
     known,
     lost: false, // the browser has thrown away what it held
@@ -112,6 +112,16 @@ const ON = {
       route: routeAfter(state, byGroup),
     };
   },
+
+  /** Another tab goes on with the client: what is shown stays, and is read again. */
+  resumed(state, { snapshot }) {
+    const { group_id } = state.route;
+    const shown = state.talks[group_id];
+    const next = ON.snapshot(state, { snapshot });
+    return shown && next.groups[group_id] ? { ...next, talks: { [group_id]: shown }, invites: state.invites } : next;
+  },
+  reread: (state, { group, members, lines, more }) =>
+    withTalk({ ...state, groups: { ...state.groups, [group.group_id]: group } }, group.group_id, () => ({ members, lines, more })),
 
   connection: (state, { state: connection }) => ({ ...state, connection }),
   session: (state, { session }) => ({ ...state, me: { ...state.me, session } }),

@@ -1,92 +1,90 @@
-// The worker: Pyodide, the Web Lock that makes this tab the owner of the state, and the way from postMessage to Python.
+// The worker: Pyodide, the Web Locks that decide which tab owns this device's state, and the way from the tabs to Python.
 // Which operations there are is fixed in coterie/browser.py; nothing here builds Python from text.
-// Python is booted at once; the state is not touched before `begin`, and not without the lock.
+// Every tab has a worker. One owns the state; one stands by with Python booted, so that it can go on at once; the others
+// boot nothing, because each Python takes a tenth of a gigabyte.
 import { boot, prepareNextVisit } from "./boot.js";
+import { own } from "./tabs.js";
 
-const LOCK = "coterie-state";
-const PATIENCE_MS = 400; // a page that is just being reloaded lets go of the lock within this
+const STATE = "coterie-state"; // held by the worker that owns this device's state, until it dies
+const NEXT = "coterie-next"; // held by the one that stands by for it
 const QUIET_MS = 4000; // after the start, before anything is fetched for the next visit
-const STAND_BACK_MS = 3000; // room for the tab that asked, before the others queue again
 
-const emit = (event) => self.postMessage(event);
-const phase = (name, reason) => emit({ event: "phase", phase: name, reason });
+const phase = (name, reason) => self.postMessage({ phase: name, reason });
 
-const page = boot((json) => emit(JSON.parse(json)));
-page.catch(() => {}); // each use below tells it
+let tabs = null; // the tabs, while this worker is the owner
+let page = null; // the promise of Python, once somebody wanted it
+let started = null; // called when the client has answered its first `start`
 
-let letGo = null; // ends the lock, while it is held
-let queued = null; // the AbortController of the request that waits
+/** Python, booted once; it touches no state before `start`. */
+function python() {
+  page ??= boot((json) => tabs?.event(JSON.parse(json))).catch((error) => {
+    page = null; // the next one who wants it tries again
+    phase("failed", "Coterie could not start here. Check the connection, then reload the page.");
+    throw error;
+  });
+  return page;
+}
 
-/** Wait for the lock and hold it until it is released. */
-async function own() {
-  queued = new AbortController();
-  const late = setTimeout(() => phase("elsewhere"), PATIENCE_MS);
+const waiting = new AbortController(); // of the request that waits for the state
+
+/** Stand by behind those that came earlier, then own the state; the next one stands by when this one is at work. */
+async function begin() {
+  await navigator.locks.request(NEXT, async () => {
+    await python();
+    await new Promise((done) => {
+      started = done;
+      hold({ signal: waiting.signal }).catch(done);
+    });
+  });
+}
+
+/** Boot out of turn: the owner does not answer, and this tab is looked at. */
+async function prepare() {
+  await python();
+  phase("prepared");
+}
+
+/** Take the state from an owner that does not answer. Should that one wake, the version in the store stops its writing. */
+async function take() {
+  if (tabs) return;
+  waiting.abort();
+  await hold({ steal: true });
+}
+
+/** Own the state from when the lock is given until it is taken away. */
+async function hold(options) {
   try {
-    await navigator.locks.request(LOCK, { signal: queued.signal }, async () => {
-      clearTimeout(late);
-      queued = null;
-      await hold();
+    await navigator.locks.request(STATE, options, () => {
+      tabs = own(perform);
+      setTimeout(prepareNextVisit, QUIET_MS);
+      return new Promise(() => {});
     });
   } catch (error) {
     if (error.name !== "AbortError") throw error;
-  } finally {
-    clearTimeout(late);
+    if (!tabs) throw error; // this one went to the front of the queue
+    end();
   }
 }
 
-/** The lock is held: start the client, and keep the lock until `release`. */
-async function hold() {
-  const released = new Promise((resolve) => (letGo = resolve));
+/** Another worker has taken the state. */
+function end() {
+  tabs.resign();
+  phase("taken");
+  self.close();
+}
+
+/** Carry out an operation: `{result}` or `{error: {code, sentence}}`. */
+async function perform({ op, data }) {
   try {
-    await page;
-    phase("owner");
-    setTimeout(prepareNextVisit, QUIET_MS);
+    const given = data instanceof Uint8Array ? data : JSON.stringify(data);
+    const answer = await (await page).call(op, given);
+    return typeof answer === "string" ? JSON.parse(answer) : { result: answer };
   } catch (error) {
-    report("the client did not start", error);
-    phase("failed", "Coterie could not start here. Check the connection, then reload the page.");
-    return;
-  }
-  await released;
-}
-
-/** Let another tab have it: Python finishes what it is saving, then the lock goes. */
-async function release() {
-  if (!letGo) return;
-  const end = letGo;
-  letGo = null;
-  try {
-    await (await page).close();
-  } catch (error) {
-    report("the client did not close", error);
-  }
-  phase("released");
-  end();
-}
-
-/** Another waiting tab is to have it first. */
-function standBack() {
-  if (!queued) return;
-  queued.abort();
-  setTimeout(own, STAND_BACK_MS);
-}
-
-const CONTROLS = { begin: own, release, stand_back: standBack };
-
-async function perform({ id, op, data }) {
-  const client = await page;
-  const given = data instanceof Uint8Array ? data : JSON.stringify(data);
-  const answer = await client.call(op, given);
-  if (typeof answer !== "string") return { id, result: answer };
-  return { id, ...JSON.parse(answer) };
-}
-
-async function answer(request) {
-  try {
-    self.postMessage(await perform(request));
-  } catch (error) {
-    report(`operation ${request.op}`, error);
+    report(`operation ${op}`, error);
     const sentence = "Something went wrong inside Coterie. Reload the page; nothing that was saved is lost.";
-    self.postMessage({ id: request.id, error: { code: "internal", sentence } });
+    return { error: { code: "internal", sentence } };
+  } finally {
+    if (op === "start") started?.();
   }
 }
 
@@ -95,7 +93,12 @@ function report(what, error) {
   console.error(`coterie: ${what}: ${error?.name ?? "error"}`, error?.stack?.replace(error.message, "") ?? "");
 }
 
-self.addEventListener("message", ({ data }) => {
-  if ("control" in data) CONTROLS[data.control]();
-  else answer(data);
+const CONTROLS = { begin, prepare, take };
+
+self.addEventListener("message", async ({ data: { control } }) => {
+  try {
+    await CONTROLS[control]();
+  } catch (error) {
+    if (error.name !== "AbortError") report(control, error);
+  }
 });

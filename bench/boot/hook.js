@@ -14,22 +14,17 @@
     last = at;
   }, 5);
 
-  const Plain = globalThis.Worker;
-  globalThis.Worker = class extends Plain {
-    constructor(...options) {
-      super(...options);
-      this.addEventListener("message", ({ data }) => this.look(data));
+  const asks = new BroadcastChannel("coterie-asks");
+  new BroadcastChannel("coterie-tells").addEventListener("message", ({ data: { owner, to, result, error } }) => {
+    if (result?.groups?.length && told.started === null) {
+      told.started = now();
+      const data = { group_id: result.groups[0].group_id, text: "A line of the usual length, to be encrypted, saved and sent." };
+      asks.postMessage({ tab: "bench", owner, id: 1, op: "send_text", data });
     }
-    look({ id, result, error }) {
-      if (result?.groups?.length && told.started === null) {
-        told.started = now();
-        this.postMessage({ id: "bench", op: "send_text", data: { group_id: result.groups[0].group_id, text: "A line of the usual length, to be encrypted, saved and sent." } });
-      }
-      if (id !== "bench") return;
-      told.operation = error ? error.sentence : now();
-      done(told);
-    }
-  };
+    if (to !== "bench") return;
+    told.operation = error ? error.sentence : now();
+    done(told);
+  });
   new PerformanceObserver((list) => {
     told.first_line ??= Math.round(list.getEntriesByName("first-contentful-paint")[0]?.startTime ?? 0) || null;
   }).observe({ type: "paint", buffered: true });

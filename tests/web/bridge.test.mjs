@@ -1,20 +1,8 @@
 import assert from "node:assert/strict";
 import { beforeEach, describe, test } from "node:test";
-import { bundle, connect } from "../../web/bridge.js";
-
-class FakeWorker extends EventTarget {
-  posted = [];
-  terminated = false;
-  postMessage(message) {
-    this.posted.push(message);
-  }
-  terminate() {
-    this.terminated = true;
-  }
-  says(data) {
-    this.dispatchEvent(Object.assign(new Event("message"), { data }));
-  }
-}
+import { Bridge, bundle } from "../../web/bridge.js";
+import { own } from "../../web/tabs.js";
+import { Channels, settled } from "./channels.mjs";
 
 describe("events in bundles", () => {
   test("the first goes at once, the rest of the frame together, then at once again", () => {
@@ -32,44 +20,172 @@ describe("events in bundles", () => {
   });
 });
 
-describe("requests", () => {
-  let worker, seen, crashes, bridge;
-  beforeEach(() => {
-    worker = new FakeWorker();
-    seen = [];
-    crashes = [];
-    bridge = connect(worker, (events) => seen.push(...events), (sentence) => crashes.push(sentence), () => {});
+/** A tab, with all that its page is told. */
+function makeTab(channels) {
+  const tab = { events: [], starts: [], failures: [] };
+  const page = {
+    onEvents: (events) => tab.events.push(...events),
+    onStart: (snapshot) => tab.starts.push(snapshot),
+    onFailure: (error) => tab.failures.push(error.code),
+  };
+  tab.bridge = new Bridge(page, () => {}, channels.open);
+  return tab;
+}
+
+/** An owner that notes what it is asked; `answers` by operation, each a function or a promise of one. */
+function makeOwner(channels, name, answers = {}) {
+  const owner = { asked: [] };
+  const perform = async ({ op, data }) => {
+    owner.asked.push([op, data]);
+    if (op === "start" && !answers.start) return { result: { by: name } };
+    return (await answers[op])?.(data) ?? { result: `${name}: ${op}` };
+  };
+  owner.own = own(perform, channels.open, name);
+  return owner;
+}
+
+const NEVER = new Promise(() => {});
+const ops = (owner) => owner.asked.map(([op]) => op);
+
+describe("tabs and the owner", () => {
+  let channels;
+  beforeEach(() => (channels = new Channels()));
+
+  test("it does not matter who was there first", async () => {
+    const early = makeTab(channels);
+    await settled();
+    const owner = makeOwner(channels, "A");
+    const late = makeTab(channels);
+    await settled();
+    assert.deepEqual([early.starts, late.starts], [[{ by: "A" }], [{ by: "A" }]]);
+    assert.equal(await early.bridge.call("open_group", { group_id: "g" }), "A: open_group");
+    assert.equal(await late.bridge.call("open_group"), "A: open_group");
+    assert.deepEqual(owner.asked.at(-2), ["open_group", { group_id: "g" }]);
   });
 
-  test("each answer finds its request, in any order", async () => {
-    const [a, b] = [bridge.call("start"), bridge.call("send_text", { group_id: "g", text: "hi" })];
-    const [first, second] = worker.posted;
-    assert.deepEqual([first.op, second], ["start", { id: second.id, op: "send_text", data: { group_id: "g", text: "hi" } }]);
-    worker.says({ id: second.id, result: "two" });
-    worker.says({ id: first.id, result: "one" });
-    assert.deepEqual(await Promise.all([a, b]), ["one", "two"]);
+  test("nothing is asked before the client has started, then all of it in order", async () => {
+    let start;
+    const owner = makeOwner(channels, "A", { start: new Promise((done) => (start = done)) });
+    const tab = makeTab(channels);
+    const calls = [tab.bridge.call("send_text", { text: "1" }), tab.bridge.call("create_group")];
+    await settled();
+    assert.deepEqual(ops(owner), ["start"]);
+    start(() => ({ result: {} }));
+    await Promise.all(calls);
+    assert.deepEqual(ops(owner), ["start", "send_text", "create_group"]);
   });
+
+  test("answers go to who asked, events to all, in the order in which they happened", async () => {
+    const order = [];
+    const [one, other] = [makeTab(channels), makeTab(channels)];
+    let owner = null;
+    const perform = () => {
+      owner.own.event({ event: "a" });
+      owner.own.event({ event: "b" }); // waits for the frame, which never comes here
+      return { result: "sent" };
+    };
+    owner = makeOwner(channels, "A", { send_text: Promise.resolve(perform) });
+    await settled();
+    await one.bridge.call("send_text").then((result) => order.push(...one.events.map(({ event }) => event), result));
+    assert.deepEqual(order, ["a", "b", "sent"]);
+    assert.deepEqual(other.events.map(({ event }) => event), ["a"]);
+  });
+
   test("an error is a code and a sentence", async () => {
-    const call = bridge.call("join");
-    worker.says({ id: worker.posted[0].id, error: { code: "invite_unavailable", sentence: "This link does not work." } });
-    await assert.rejects(call, { name: "BridgeError", code: "invite_unavailable", message: "This link does not work." });
+    const refuse = () => ({ error: { code: "invite_unavailable", sentence: "This link does not work." } });
+    makeOwner(channels, "A", { join: Promise.resolve(refuse) });
+    const tab = makeTab(channels);
+    await assert.rejects(tab.bridge.call("join"), { name: "BridgeError", code: "invite_unavailable", message: "This link does not work." });
   });
-  test("what happened before an answer is delivered before it", async () => {
-    const call = bridge.call("send_text").then(() => seen.push("answer"));
-    worker.says({ event: "a" });
-    worker.says({ event: "b" }); // waits for the frame, which never comes here
-    worker.says({ id: worker.posted[0].id, result: null });
-    await call;
-    assert.deepEqual(seen, [{ event: "a" }, { event: "b" }, "answer"]);
+
+  test("what was asked of an owner that went is asked of the next, once, in order, after it has started", async () => {
+    const first = makeOwner(channels, "A", { send_text: NEVER });
+    const tab = makeTab(channels);
+    await settled();
+    const calls = ["1", "2"].map((text) => tab.bridge.call("send_text", { text }));
+    await settled();
+    const second = makeOwner(channels, "B"); // and A is dead: it says nothing
+    assert.deepEqual(await Promise.all(calls), ["B: send_text", "B: send_text"]);
+    assert.deepEqual(first.asked.slice(1), [["send_text", { text: "1" }], ["send_text", { text: "2" }]]);
+    assert.deepEqual(second.asked, [["start", {}], ["send_text", { text: "1" }], ["send_text", { text: "2" }]]);
+    assert.deepEqual(tab.starts, [{ by: "A" }, { by: "B" }]);
   });
-  test("when the worker is let go, what is open ends", async () => {
-    const call = bridge.call("send_text");
-    bridge.stop();
-    await assert.rejects(call, { code: "moved" });
-    assert.ok(worker.terminated);
+
+  test("what may not be done twice is not asked again, and one is told to look", async () => {
+    makeOwner(channels, "A", { create_group: NEVER });
+    const tab = makeTab(channels);
+    await settled();
+    const call = tab.bridge.call("create_group");
+    await settled();
+    const second = makeOwner(channels, "B");
+    await assert.rejects(call, { code: "interrupted" });
+    await settled();
+    assert.deepEqual(ops(second), ["start"]);
   });
-  test("a worker that can't be loaded is told in words", () => {
-    worker.dispatchEvent(new Event("error"));
-    assert.match(crashes[0], /could not be loaded/);
+
+  test("an owner that was replaced and wakes is not listened to", async () => {
+    let late;
+    const first = makeOwner(channels, "A", { open_group: new Promise((done) => (late = done)) });
+    const tab = makeTab(channels);
+    await settled();
+    const call = tab.bridge.call("open_group");
+    await settled();
+    makeOwner(channels, "B", { open_group: Promise.resolve(() => ({ result: "new" })) });
+    late(() => ({ result: "old" }));
+    first.own.event({ event: "old" });
+    assert.equal(await call, "new");
+    await settled();
+    assert.deepEqual(tab.events, []);
+    assert.equal(await tab.bridge.call("open_group"), "new");
+    assert.deepEqual(ops(first), ["start", "open_group"]);
+  });
+
+  test("a replaced owner that wakes and answers leads no tab back", async () => {
+    makeOwner(channels, "A");
+    const tab = makeTab(channels);
+    await settled();
+    const second = makeOwner(channels, "B", { create_group: NEVER });
+    await settled();
+    let ended = false;
+    tab.bridge.call("create_group").finally(() => (ended = true));
+    tab.bridge.hello(); // both answer
+    await settled();
+    assert.deepEqual([tab.starts.length, ended, ops(second)], [2, false, ["start", "create_group"]]);
+  });
+
+  test("one who followed an owner that resigns finds the one that there is", async () => {
+    const second = makeOwner(channels, "B");
+    const first = makeOwner(channels, "A"); // a tab that wakes, and does not know yet that it was replaced
+    const tab = makeTab(channels);
+    await settled();
+    assert.deepEqual(tab.starts.at(-1), { by: "A" });
+    first.own.resign();
+    await settled();
+    assert.deepEqual(tab.starts.at(-1), { by: "B" });
+    assert.equal(await tab.bridge.call("people"), "B: people");
+    assert.equal(ops(second).at(-1), "people");
+  });
+
+  test("a client that can't start is told to each tab, and tried again for the next", async () => {
+    let full = true;
+    const start = () => (full ? { error: { code: "storage_full", sentence: "There is no space left." } } : { result: {} });
+    makeOwner(channels, "A", { start: Promise.resolve(start) });
+    const tab = makeTab(channels);
+    await settled();
+    assert.deepEqual(tab.failures, ["storage_full"]);
+    full = false;
+    const next = makeTab(channels);
+    await settled();
+    assert.equal(next.starts.length, 1);
+  });
+
+  test("silence is noticed, and ends with the first answer", async () => {
+    const tab = makeTab(channels);
+    await settled();
+    assert.deepEqual([tab.bridge.heard, tab.bridge.served], [false, false]);
+    makeOwner(channels, "A");
+    tab.bridge.hello();
+    await settled();
+    assert.deepEqual([tab.bridge.heard, tab.bridge.served], [true, true]);
   });
 });

@@ -151,9 +151,23 @@ test("a group that is gone takes its lines, its draft and its place with it", ()
   assert.deepEqual([state.groups, state.talks, state.drafts, state.route], [{}, {}, {}, { view: "home" }]);
 });
 
-test("drafts outlive a move to another tab and back", () => {
-  const state = after(started(), { type: "draft", group_id: "g", text: "half" }, { type: "phase", phase: "moved" }, { type: "snapshot", snapshot: snapshot({ groups: [group("g")] }) });
-  assert.equal(state.drafts.g, "half");
+describe("another tab goes on with the client", () => {
+  const g = group("g");
+  const here = after(opened([line(1), line(2)]), { type: "go", route: { view: "group", group_id: "g" } }, { type: "draft", group_id: "g", text: "half" });
+  const resumed = reduce(here, { type: "resumed", snapshot: snapshot({ groups: [g] }) });
+
+  test("what is shown and what is written stay", () => {
+    assert.deepEqual([resumed.talks, resumed.drafts, resumed.route], [{ g: here.talks.g }, { g: "half" }, here.route]);
+  });
+  test("what is shown is read again: lines that came or went meanwhile", () => {
+    const again = reduce(resumed, { type: "reread", group: { ...g, unread: 1 }, members: [], lines: [line(2), line(3)], more: true });
+    assert.deepEqual(again.talks.g.lines.map(({ key }) => key), [line(2).key, line(3).key]);
+    assert.deepEqual([again.talks.g.more, again.talks.g.first_unread, again.groups.g.unread], [true, here.talks.g.first_unread, 1]);
+  });
+  test("a group that is gone by then is not shown", () => {
+    const gone = reduce(here, { type: "resumed", snapshot: snapshot() });
+    assert.deepEqual([gone.talks, gone.route], [{}, { view: "home" }]);
+  });
 });
 
 test("problems are shown once, the last few, until they are put away", () => {

@@ -14,7 +14,6 @@ const PATHS = {
   alert: "M12 8v5M12 16.5v.2M12 3.5l9.5 16.5h-19L12 3.5z",
   down: "M12 5v14M6 13l6 6 6-6",
   lock: "M7 11V8a5 5 0 0110 0v3M5.5 11h13v9h-13z",
-  tabs: "M4 8h12v12H4zM8 8V4h12v12h-4",
   copy: "M9 9h11v11H9zM5 15H4V4h11v1",
 };
 

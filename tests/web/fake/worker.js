@@ -1,4 +1,6 @@
 // A scripted worker: answers docs/bridge.md from memory. For looking at the page only; nothing here is shipped.
+import { own } from "./tabs.js";
+
 const ME = "u-ada#d-1";
 const GROUP = "11111111-1111-4111-8111-111111111111";
 const EMPTY = "22222222-2222-4222-8222-222222222222";
@@ -106,7 +108,8 @@ const PASSKEYS = [{ id: "p-1", friendly_name: "Phone", created_at: "2026-11-02T1
 
 const scene = self.SCENE ?? "talk"; // set by server.mjs: talk, first, offline, dead, ended
 
-const emit = (event) => self.postMessage(event);
+let tabs = null;
+const emit = (event) => tabs.event(event);
 let name = "Ada Lovelace";
 const invites = [];
 const lines = new Map([[GROUP, LINES], [EMPTY, [notice("created", "You created the group.", 90)]], [BROKEN, [text("u-lin#d-4", "Keys are under the mat", 9 * DAY), notice("removed_self", "You were removed by Lin Zhao.", 9 * DAY)]]]);
@@ -166,13 +169,14 @@ const OPS = {
   export_state: () => new TextEncoder().encode("copy"),
 };
 
-self.addEventListener("message", async ({ data: { id, op, data, control } }) => {
-  if (control === "begin") setTimeout(() => emit({ event: "phase", phase: "owner" }), 100);
-  if (control) return;
+async function perform({ op, data }) {
   try {
-    self.postMessage({ id, result: await OPS[op](data) });
+    return { result: await OPS[op](data) };
   } catch (error) {
-    self.postMessage({ id, error: error.code ? error : { code: "internal", sentence: String(error) } });
+    return { error: error.code ? error : { code: "internal", sentence: String(error) } };
   }
-});
+}
 
+const begin = () => navigator.locks.request("fake", () => ((tabs = own(perform)), new Promise(() => {})));
+
+self.addEventListener("message", ({ data }) => data.control === "begin" && setTimeout(begin, 100));
