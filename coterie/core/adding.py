@@ -10,12 +10,10 @@ from typing import Any
 
 from coterie.core import people
 from coterie.core.effects import DIRECTORY_LANE
-from coterie.core.group import commits, lines, outbox
-from coterie.core.mls import Member
+from coterie.core.group import commits, fetching, lines, outbox
 from coterie.core.records import Group, Outgoing, group_key
 from coterie.core.state import Turn
 from coterie.errors import StateError
-from coterie_wire import WireError, from_hex
 
 UNKNOWN = "You have met no device of this person, so only an invite link can bring them here."
 NOBODY = "{0} has no device that can be added now. An invite link works for everybody."
@@ -72,8 +70,8 @@ def _sort(turn: Turn, group: Group, row: Outgoing, body: dict[str, Any], outcome
     outcome["missing"] = len(missing) if isinstance(missing, list) else 0
     known = people.met(turn)
     for raw in packages if isinstance(packages, list) else []:
-        leaf, package = _checked(turn, raw, row.note["user_id"])
-        if leaf is None or people.differs(known.get(leaf.identity), leaf):
+        leaf, package = fetching.checked(turn, raw)
+        if leaf is None or leaf.user_id != row.note["user_id"] or people.differs(known.get(leaf.identity), leaf):
             outcome["refused"].append(leaf.identity if leaf else "")
         elif lines.member(turn, group, leaf.identity):
             outcome["members"].append(leaf.identity)
@@ -86,19 +84,11 @@ def _sort(turn: Turn, group: Group, row: Outgoing, body: dict[str, Any], outcome
     return group
 
 
-def _checked(turn: Turn, raw: Any, user_id: str) -> tuple[Member | None, bytes]:
-    """The leaf that a claimed key package would add, if it is one of the user's; nothing of the service is believed."""
-    try:
-        package = from_hex(raw.get("key_package") if isinstance(raw, dict) else None, name="key_package")
-        leaf = turn.backend.check_key_package(package).leaf
-    except (WireError, turn.mls.MlsError):
-        return None, b""
-    named = (raw.get("user_id"), raw.get("device_id"))
-    return (
-        (leaf, package)
-        if leaf.user_id == user_id and named == (leaf.user_id, leaf.device_id)
-        else (None, b"")
-    )
+def fetched(turn: Turn, row: Outgoing, status: int, body: dict[str, Any]) -> None:
+    """The final answer to a claim of devices that a group wants by itself: they are added."""
+    group = fetching.answered(turn, row, status, body)
+    if group:
+        commits.advance(turn, group, [])
 
 
 def _name(turn: Turn, user_id: str) -> str:

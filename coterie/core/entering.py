@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from coterie.core import device, people
-from coterie.core.group import controls, lines, outbox
+from coterie.core.group import controls, leaves, lines, outbox
 from coterie.core.records import Chat, Group, Invitation, Outgoing, group_key
 from coterie.core.state import Turn
 
@@ -14,6 +14,7 @@ def make_room(turn: Turn, old: Group | None) -> None:
     """Drop the keys of a group that this device has left, before it enters anew."""
     if old:
         people.keep(turn, old, turn.backend.members(old.mls_id))
+        leaves.forget(turn, old)
         turn.backend.delete_group(old.mls_id)
 
 
@@ -39,6 +40,8 @@ def enter(turn: Turn, joined: Any, group_id: str, name: str, cursor: int, old: G
         invites_since=joined.epoch,
         handover_by=turn.now + controls.HANDOVER_WITHIN,
         counts=old.counts if old else {},
+        entered_at=turn.now,
+        told=False,
     )
     turn.put(group)
     invitation = turn.get(Invitation, group.key)

@@ -165,9 +165,9 @@ class Hearing(Machine):
             case "key_packages_count", _:
                 self.packages.stock(turn, body)
 
-    def ask_standing(self, now: int) -> Step:
-        """Have the service's record of this device held against its state; until then nothing of a group is posted."""
-        return self._turn(now, self.standing.ask)[0]
+    def await_record(self) -> None:
+        """The service is about to be asked for its record of this device (`groups_list`)."""
+        self._look(self.standing.wait)
 
     def went_back(self, group_id: str, last_seq: int, now: int) -> Step:
         """The service's last seq in a group lies before one that it had given to this device."""

@@ -35,6 +35,11 @@ WARNINGS = {
         "{0} could not be added.",
         "What the service has of their device does not fit (any more). Send {0} an invite link instead.",
     ),
+    "not_reached": Cause(
+        Kind.WARNING,
+        "{0} could not be asked to come: the service has no key of theirs for you.",
+        "Send {0} an invite link instead.",
+    ),
     "bad_join": Cause(
         Kind.WARNING,
         "Someone tried to join with a key that does not come from the invite link. They were not let in.",
@@ -48,17 +53,18 @@ WARNINGS = {
     "wrong_roster": Cause(
         Kind.WARNING,
         "{0} told the service something else than the group about who is a member.",
-        "Who can read is decided by the group, not by the service, and that is right here. Somebody may miss messages.",
+        "Who can read is decided by the group, not by the service, and that is right here. The next change tells the"
+        " service the truth, and whoever was cut off gets what they missed.",
     ),
     "role_breach": Cause(
         Kind.WARNING,
         "{0} removed {1} without being allowed to.",
-        "{1} is out of the group. Whoever may do so can remove {0}, and let {1} in again by a link.",
+        "Coterie undoes it: {0} is removed, and {1} is asked to come back. The invite links end.",
     ),
     "roles_changed": Cause(
         Kind.WARNING,
         "{0} tried to change who may do what in this group. It was ignored.",
-        "Who may do what stays as it was. Ask {0} about it.",
+        "Who may do what stays as it was, and Coterie removes {0}. The invite links end.",
     ),
     "fork": Cause(
         Kind.WARNING,

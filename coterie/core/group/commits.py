@@ -13,11 +13,13 @@ from typing import Any
 
 from coterie.core import invite as invites
 from coterie.core import people
-from coterie.core.group import lines, outbox
+from coterie.core.group import lines, outbox, roles, roster
 from coterie.core.records import Group, Invite, Outgoing
 from coterie.core.state import Turn
 from coterie_wire import CommitData
 
+MOST_ADDED = 25
+"""Known devices in one commit: each gets its own copy of a Welcome, which grows with the group."""
 LEAVE_RETRY = 60_000
 """How long after a refused commit a member who left is tried again, in milliseconds."""
 
@@ -55,8 +57,9 @@ def advance(turn: Turn, group: Group, newcomers: list[Newcomer]) -> bool:
 
 
 def _commit_what_fits(turn: Turn, group: Group, invited: list[Newcomer], removals: list[Any]) -> bool:
+    owed = _owed(turn, group)
     for some in [*_attempts(invited), *_attempts(_known(turn, group)), []]:
-        if not (some or removals):
+        if not (some or removals or owed):
             break
         try:
             _commit(turn, lines.need(turn, group.group_id), some, removals)
@@ -68,6 +71,11 @@ def _commit_what_fits(turn: Turn, group: Group, invited: list[Newcomer], removal
         else:
             return True
     return False
+
+
+def _owed(turn: Turn, group: Group) -> bool:
+    """Whether it is this device's turn to put right what others told the service, or whom they threw out."""
+    return bool(0 < group.mend_at <= turn.now or roles.to_list(turn, group))
 
 
 def renew_leaf(turn: Turn, group: Group) -> None:
@@ -91,7 +99,7 @@ def _known(turn: Turn, group: Group) -> list[Newcomer]:
             key_package=bytes(package),
             name=people.name_of(turn, identity) or "",
         )
-        for identity, key, package in group.adding
+        for identity, key, package in group.adding[:MOST_ADDED]
     ]
 
 
@@ -103,16 +111,21 @@ def _not_addable(turn: Turn, newcomer: Newcomer) -> None:
 
 
 def _commit(turn: Turn, group: Group, newcomers: list[Newcomer], removals: list[Any]) -> None:
-    asked = {(identity, index, bytes(key)) for identity, index, key, _ in group.leavers}
-    replaced = _replaced(turn, group, newcomers)
-    added = sorted({one.device_id for one in newcomers})
+    gone = [*removals, *_replaced(turn, group, newcomers)]
+    added, removed = roster.change(
+        turn,
+        group,
+        leaving={leaf.device_id for leaf in gone},
+        coming={one.device_id for one in newcomers},
+        back=roles.back(turn, group),
+    )
     data = CommitData(
         added=tuple(added),
-        removed=tuple(sorted({leaf.device_id for leaf in (*removals, *replaced)} - set(added))),
-        end_invites=any((leaf.identity, leaf.index, leaf.encryption_key) not in asked for leaf in removals),
+        removed=tuple(removed),
+        end_invites=any(not roles.asked(group, leaf) for leaf in removals),
         invites=tuple({one.invite_id for one in newcomers if one.join_id}),
     )
-    _build(turn, group, newcomers, sorted({leaf.index for leaf in (*removals, *replaced)}), data)
+    _build(turn, group, newcomers, sorted({leaf.index for leaf in gone}), data)
 
 
 def _still_invited(turn: Turn, newcomers: list[Newcomer]) -> list[Newcomer]:
@@ -134,12 +147,13 @@ def _still_invited(turn: Turn, newcomers: list[Newcomer]) -> list[Newcomer]:
 
 def _wanted_removals(turn: Turn, group: Group) -> list[Any]:
     due = {(identity, index, bytes(key)) for identity, index, key, at in group.leavers if at <= turn.now}
+    wanted = {*group.removals, *roles.due_offenders(turn, group)}
     own = lines.own_identity(turn)
     return [
         leaf
         for leaf in turn.backend.members(group.mls_id)
         if leaf.identity != own
-        and (leaf.identity in group.removals or (leaf.identity, leaf.index, leaf.encryption_key) in due)
+        and (leaf.identity in wanted or (leaf.identity, leaf.index, leaf.encryption_key) in due)
     ]
 
 
@@ -159,6 +173,7 @@ def _build(turn: Turn, group: Group, newcomers: list[Newcomer], remove: list[int
         group.mls_id,
         add=[one.key_package for one in newcomers],
         remove=remove,
+        group_data=roles.restored_data(turn, group),
         authenticated_data=data.encode(),
     )
     welcome = built.welcome or b""
@@ -178,6 +193,7 @@ def _build(turn: Turn, group: Group, newcomers: list[Newcomer], remove: list[int
         fields={
             "group_info": built.group_info,
             "welcome": welcome,
+            "welcomed": sorted(one.device_id for one in newcomers),
             "added": list(data.added),
             "removed": list(data.removed),
             "end_invites": data.end_invites,
@@ -231,4 +247,5 @@ def given_up(turn: Turn, row: Outgoing) -> None:
     ]
     dropped = [*group.dropped, [row.epoch, digest]]
     adding = [wanted for wanted in group.adding if wanted[0].partition("#")[2] not in row.fields["added"]]
-    turn.put(group.with_(dropped=dropped, removals=removals, leavers=leavers, adding=adding))
+    group = group.with_(dropped=dropped, removals=removals, leavers=leavers, adding=adding)
+    turn.put(roles.refused(turn, roster.doubted(group)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from coterie.core.content import Content, received_name
-from coterie.core.group import lines, outbox
+from coterie.core.group import lines, outbox, roles
 from coterie.core.mls import Member
 from coterie.core.records import Chat, Group, Invite, Profile, group_key
 from coterie.core.state import Turn
@@ -13,8 +13,6 @@ from coterie_wire import WireError, integer
 
 HANDOVER_WITHIN = 60_000
 """How long a newcomer waits for the live invites before asking, in milliseconds."""
-TURN_STEP = 3_000
-"""How long the next leaf waits for the one before it to act for somebody (who left, or asked), in milliseconds."""
 MAX_INVITES = 100
 MAX_ENDED = 1000
 ID_SIZE = 16
@@ -34,6 +32,7 @@ def take(turn: Turn, group: Group, sender: Member, content: Content) -> Group:
             return _leaving(turn, group, sender)
         case {"type": "handover", "invites": list(invites), "profiles": dict(profiles), **rest}:
             _learn_group_name(turn, group, rest.get("name"))
+            turn.put(roles.handed_over(group, rest))
             return _handed_over(turn, group, invites if _may_tell(group, content) else [], profiles)
         case {"type": "ask"}:
             return _asked(turn, group, sender)
@@ -123,16 +122,10 @@ def _ended(turn: Turn, group: Group) -> list[Invite]:
 def _leaving(turn: Turn, group: Group, sender: Member) -> Group:
     """Somebody asked to leave: the lowest leaf removes them at once, the others after it had its time."""
     others = [leaver for leaver in group.leavers if leaver[0] != sender.identity]
-    due = turn.now + _rank(turn, group, sender) * TURN_STEP
+    due = turn.now + lines.rank(turn, group, sender.identity) * lines.TURN_STEP
     group = group.with_(leavers=[*others, [sender.identity, sender.index, sender.encryption_key, due]])
     turn.put(group)
     return group
-
-
-def _rank(turn: Turn, group: Group, other: Member) -> int:
-    """How many leaves stand before this device's when somebody has to do something for another."""
-    own = turn.backend.own_leaf(group.mls_id).index
-    return sum(leaf.index < own and leaf.index != other.index for leaf in turn.backend.members(group.mls_id))
 
 
 def hand_over(turn: Turn, group: Group) -> Group:
@@ -145,7 +138,7 @@ def hand_over(turn: Turn, group: Group) -> Group:
         "name": chat.name if chat else "",
         "invites": [invite_body(invite) for invite in _invites(turn, group)],
         "profiles": profiles,
-    }
+    } | roles.handover(group)
     return outbox.send_control(turn, group, body)
 
 
@@ -182,6 +175,6 @@ def ask_if_due(turn: Turn, group: Group) -> Group:
 
 def _asked(turn: Turn, group: Group, sender: Member) -> Group:
     """The lowest leaf answers at its next look, the others after it had its time."""
-    group = group.with_(answer_at=turn.now + _rank(turn, group, sender) * TURN_STEP)
+    group = group.with_(answer_at=turn.now + lines.rank(turn, group, sender.identity) * lines.TURN_STEP)
     turn.put(group)
     return group

@@ -15,6 +15,8 @@ from coterie.errors import StateError
 
 HOUR = 3_600_000
 """Milliseconds."""
+TURN_STEP = 3_000
+"""How long the next leaf waits for the one before it to act for all (somebody left, or asked), in milliseconds."""
 
 
 def new_id(turn: Turn) -> str:
@@ -50,6 +52,14 @@ def member(turn: Turn, group: Group, identity: str) -> Member | None:
     """The leaf of an identity, or None."""
     found: list[Member] = [leaf for leaf in turn.backend.members(group.mls_id) if leaf.identity == identity]
     return found[0] if found else None
+
+
+def rank(turn: Turn, group: Group, *others: str) -> int:
+    """How many leaves, those of `others` (identities) aside, stand before this device's: when its turn to act comes."""
+    own = turn.backend.own_leaf(group.mls_id).index
+    return sum(
+        leaf.index < own and leaf.identity not in others for leaf in turn.backend.members(group.mls_id)
+    )
 
 
 def save(turn: Turn, group: Group) -> Group:

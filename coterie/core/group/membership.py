@@ -1,51 +1,98 @@
-"""What a commit did to a group's members: a line for each change, and what it told the service compared with it."""
+"""What a commit did to a group's members: a line for each change, who was allowed to, and what the service was told."""
 
 from __future__ import annotations
 
 from collections import Counter
 from typing import Any
 
-from coterie.core import people, views
-from coterie.core.group import lines
+from coterie.core import people
+from coterie.core.group import lines, roles, roster
 from coterie.core.mls import Member
 from coterie.core.records import Group, Invite
 from coterie.core.state import Turn
 from coterie_wire import CommitData, WireError
 
-Leavers = dict[str, tuple[int, bytes]]
-"""By identity: leaf index and encryption key of those who asked to leave."""
+
+def take(turn: Turn, before: Group, group: Group, merged: Any, time: int) -> Group:
+    """A merged commit, at the service's `time` of it: lines, breaches, the service's roster, invites that it ended.
+
+    `before` is the group as it was, `group` as it is in the new epoch.
+    """
+    data = _data(merged)
+    group = _tell(turn, before, group, merged, data or CommitData(), time)
+    group = _data_kept(turn, group, merged, time)
+    group = _end_invites(turn, group, merged, data or CommitData())
+    if merged.self_removed:
+        return group
+    if data is None:
+        group = lines.notice(turn, group, "wrong_roster", [merged.committer.identity])
+    if not merged.external:
+        group = roster.told(turn, before, group, merged, data or CommitData())
+        unlisted = [leaf.identity for leaf in merged.added if leaf.device_id in roster.unlisted(group)]
+        if unlisted:
+            group = roles.broke(turn, group, [merged.committer.identity, *unlisted])
+    return roles.settled(turn, group, merged)
 
 
-def tell(turn: Turn, group: Group, merged: Any, leavers: Leavers, time: int) -> Group:
-    """The lines of a merged commit, at the service's `time` of it."""
+def _data(merged: Any) -> CommitData | None:
+    """What the commit told the service; None when it is nothing that can be read."""
+    try:
+        return CommitData.parse(merged.authenticated_data) if merged.authenticated_data else CommitData()
+    except WireError:
+        return None
+
+
+def _tell(turn: Turn, before: Group, group: Group, merged: Any, data: CommitData, time: int) -> Group:
     if merged.external:
         code = "replaced_self" if merged.self_removed else "rejoined"
         return lines.notice(turn, group, code, [merged.committer.identity], at=time)
     people.keep(turn, group, merged.removed)
-    added = {leaf.identity for leaf in merged.added}
+    thrown_out = []
     for leaf in merged.removed:
-        if leaf.identity not in added:  # else it is an older leaf of someone who is added anew
-            asked = leavers.get(leaf.identity) == (leaf.index, leaf.encryption_key)
-            code, about = (
-                ("left", [leaf.identity]) if asked else _removal(turn, group, leaf, merged.committer)
-            )
-            group = lines.notice(turn, group, code, about, at=time)
-    return _arrivals(turn, group, merged, time) if merged.added else group
+        if any(one.signature_key == leaf.signature_key for one in merged.added):
+            continue  # an older leaf of someone who is added anew
+        code, about = _removal(turn, before, merged.committer, leaf, data)
+        group = lines.notice(turn, group, code, about, at=time)
+        if code == "role_breach":
+            thrown_out.append(leaf.identity)
+    if thrown_out:
+        group = roles.broke(turn, group, [merged.committer.identity], thrown_out)
+    return _arrivals(turn, group, merged, data, time) if merged.added else group
 
 
-def _removal(turn: Turn, group: Group, leaf: Member, committer: Member) -> tuple[str, list[str]]:
-    """The cause of a removal that nobody asked for, and whom it names."""
+def _removal(
+    turn: Turn, group: Group, committer: Member, leaf: Member, data: CommitData
+) -> tuple[str, list[str]]:
+    """The cause of a removal, and whom it names. `group` is as it was before."""
     if leaf.identity == lines.own_identity(turn):
-        return ("left_self" if group.why == "left_self" else "removed_self"), [committer.identity]
-    if leaf.user_id == committer.user_id:
-        return "device_removed", [leaf.identity, committer.identity]
-    if committer.identity == views.owner(turn, group):
-        return "removed", [leaf.identity, committer.identity]
-    return "role_breach", [committer.identity, leaf.identity]
+        return _own_removal(turn, group, committer, leaf), [committer.identity]
+    if roles.asked(group, leaf):
+        return "left", [leaf.identity]
+    if roles.may_remove(turn, group, committer, leaf):
+        code = "device_removed" if leaf.user_id == committer.user_id else "removed"
+    elif group.told:
+        return "role_breach", [committer.identity, leaf.identity]
+    else:  # who had asked to leave is not known here: the committer's word, by whether the links end
+        code = "removed" if data.end_invites else "left"
+    return code, [leaf.identity, committer.identity]
 
 
-def _arrivals(turn: Turn, group: Group, merged: Any, time: int) -> Group:
-    code = "joined" if _by_link(merged) else "added"
+def _own_removal(turn: Turn, group: Group, committer: Member, leaf: Member) -> str:
+    if group.why == "left_self":
+        return "left_self"
+    return "removed_self" if roles.may_remove(turn, group, committer, leaf) else "thrown_out"
+
+
+def _data_kept(turn: Turn, group: Group, merged: Any, time: int) -> Group:
+    """This version never changes the group's data, so nobody may, unless it is to put them right."""
+    if merged.group_data is None or not (merged.self_removed or roles.data_changed(turn, group)):
+        return group
+    group = lines.notice(turn, group, "roles_changed", [merged.committer.identity], at=time)
+    return group if merged.self_removed else roles.broke(turn, group, [merged.committer.identity])
+
+
+def _arrivals(turn: Turn, group: Group, merged: Any, data: CommitData, time: int) -> Group:
+    code = "joined" if data.invites else "added"
     for leaf in merged.added:
         lines.came(turn, group, leaf)
         group = lines.notice(turn, group, code, [leaf.identity, merged.committer.identity], at=time)
@@ -62,24 +109,8 @@ def _further_devices(turn: Turn, group: Group, added: list[Member]) -> list[Memb
     return [leaf for leaf in added if users[leaf.user_id] > 1]
 
 
-def _by_link(merged: Any) -> bool:
-    """Whether those whom a commit added came by an invite link."""
-    try:
-        return bool(CommitData.parse(merged.authenticated_data).invites)
-    except WireError:
-        return False
-
-
-def compare_roster(turn: Turn, group: Group, merged: Any) -> Group:
-    """Compare what the commit told the service with what it did, and end what it ended."""
-    try:
-        data = CommitData.parse(merged.authenticated_data) if merged.authenticated_data else CommitData()
-    except WireError:
-        return lines.notice(turn, group, "wrong_roster", [merged.committer.identity])
-    added = {leaf.device_id for leaf in merged.added}
-    removed = {leaf.device_id for leaf in merged.removed} - added
-    if not merged.external and (set(data.added), set(data.removed)) != (added, removed):
-        group = lines.notice(turn, group, "wrong_roster", [merged.committer.identity])
+def _end_invites(turn: Turn, group: Group, merged: Any, data: CommitData) -> Group:
+    """End what the commit ended, and count the uses of the invites that it names."""
     if data.end_invites:
         group = group.with_(invites_since=merged.epoch)
     for invite in turn.rows(Invite):
@@ -88,6 +119,6 @@ def compare_roster(turn: Turn, group: Group, merged: Any) -> Group:
         if data.end_invites:
             turn.put(invite.with_(ended=True))
         elif invite.invite_id in data.invites:
-            share = len(added) if len(data.invites) == 1 else 1
+            share = len(merged.added) if len(data.invites) == 1 else 1
             turn.put(invite.with_(uses=invite.uses + share))
     return group

@@ -262,8 +262,8 @@ def test_a_removal_by_somebody_who_may_not_is_a_breach(office: PostOffice) -> No
     group_id, (alice, bob, carol) = friends(office, "Alice", "Bob", "Carol")
     mallory.commit(office, bob, group_id, remove=[carol])
     office.pump(alice, carol)
-    assert alice.codes(group_id)[-1] == "role_breach"
-    assert carol.lines(group_id)[-1]["text"] == "You were removed by Bob."
+    assert "role_breach" in alice.codes(group_id)
+    assert carol.lines(group_id)[-1]["text"] == "Bob removed you without being allowed to."
 
 
 @pytest.mark.parametrize("kind", ["himself", "nothing", "junk"])
@@ -275,7 +275,7 @@ def test_nobody_becomes_the_owner_by_saying_so(office: PostOffice, kind: str) ->
     assert mallory.commit(office, bob, group_id, group_data=data)[0] == 200
     office.pump(alice, carol)
     for person in (alice, carol):
-        assert person.codes(group_id)[-1] == "roles_changed"
+        assert "roles_changed" in person.codes(group_id)
         members = person.engine.open_group(group_id, [], newest=True)["members"]
         assert [member["name"] for member in members if member["owner"]] == ["Alice"]
         assert person.group(group_id)["can_send"]

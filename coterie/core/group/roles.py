@@ -1,0 +1,182 @@
+"""Roles: what only the owner may commit, who did it all the same, and how that is undone.
+
+MLS has accepted a breach by the time it is noticed, so the epoch has moved. It is undone by the next commit: that
+removes the offender, restores the group's data, and lists those again who were thrown out, so that the service hands
+out a key package of theirs; the one after it adds them, and they are asked whether they come back. The owner does it
+at once; if the owner does not, or was the one thrown out, the lowest leaf does, the others after it had its time.
+
+Everybody who saw the breach knows who the offender is, so whoever undoes it breaks no rule in turn. Who came in later
+knows it from the handover. Until that came a newcomer judges nobody: it cannot know who had asked to leave.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from coterie.core import device, views
+from coterie.core.group import fetching, lines
+from coterie.core.group.roster import LISTED
+from coterie.core.mls import Member
+from coterie.core.records import Group
+from coterie.core.state import Turn
+
+OWNER_FIRST = 15_000
+"""How long the others leave it to the owner, in milliseconds."""
+TRIES = 3
+"""So often this device tries to undo a breach whose undoing the service refuses."""
+TRY_AGAIN = 60_000
+"""Between two tries, in milliseconds."""
+LISTED_FOR = 600_000
+"""How long somebody who was thrown out is listed at the service while they are brought back, in milliseconds."""
+NEVER = 1 << 53
+"""When this device acts on what it only heard of."""
+
+
+def asked(group: Group, leaf: Member) -> bool:
+    """Whether a member asked to leave, with this very leaf."""
+    return any(
+        (identity, index, bytes(key)) == (leaf.identity, leaf.index, leaf.encryption_key)
+        for identity, index, key, _ in group.leavers
+    )
+
+
+def may_remove(turn: Turn, group: Group, committer: Member, leaf: Member) -> bool:
+    """Whether a member may remove another who did not ask: the owner anybody, everybody their own and offenders."""
+    return (
+        committer.identity == views.owner(turn, group)
+        or committer.user_id == leaf.user_id
+        or any(identity == leaf.identity for identity, *_ in group.offenders)
+    )
+
+
+def data_changed(turn: Turn, group: Group) -> bool:
+    """Whether the group's data names another owner or another group than when this device came in."""
+    found = turn.backend.group_data(group.mls_id)
+    return bool(group.owner) and (device.group_uuid(found), device.group_owner(found)) != (
+        group.key,
+        group.owner,
+    )
+
+
+def restored_data(turn: Turn, group: Group) -> bytes | None:
+    """The group's data as this device knows it, if it was changed and has to be put right."""
+    return device.group_data(group.key, group.owner) if data_changed(turn, group) else None
+
+
+def broke(turn: Turn, group: Group, offenders: Iterable[str], thrown_out: Iterable[str] = ()) -> Group:
+    """Remember a breach, and when it is this device's turn to undo it; the owner breaks no rule."""
+    owner = views.owner(turn, group)
+    known = {identity for identity, *_ in (*group.offenders, *group.wronged)}
+    fresh = [one for one in offenders if one not in known and one not in (owner, lines.own_identity(turn))]
+    due = _due(turn, group, owner, fresh)
+    wronged = [[one, due, 0] for one in thrown_out if one not in known]
+    return group.with_(
+        offenders=[*group.offenders, *([one, due, 0] for one in fresh)],
+        wronged=[*group.wronged, *wronged],
+    )
+
+
+def _due(turn: Turn, group: Group, owner: str, offenders: list[str]) -> int:
+    if not group.told:
+        return NEVER
+    if owner == lines.own_identity(turn):
+        return turn.now
+    waits = OWNER_FIRST if lines.member(turn, group, owner) else 0
+    return turn.now + waits + lines.rank(turn, group, *offenders) * lines.TURN_STEP
+
+
+def due_offenders(turn: Turn, group: Group) -> set[str]:
+    """Identities that this device removes now."""
+    return {identity for identity, due, _ in group.offenders if due <= turn.now}
+
+
+def to_list(turn: Turn, group: Group) -> set[str]:
+    """Identities that this device lists again now."""
+    return {identity for identity, due, until in group.wronged if not until and due <= turn.now}
+
+
+def back(turn: Turn, group: Group) -> set[str]:
+    """Devices that the next commit lists, or leaves listed, though they are no members."""
+    listed = {identity for identity, _, until in group.wronged if turn.now < until}
+    return {identity.partition("#")[2] for identity in listed | to_list(turn, group)}
+
+
+def settled(turn: Turn, group: Group, merged: Any) -> Group:
+    """After a commit: who is out or in again is forgotten; who is listed again is fetched by who committed it."""
+    members = {leaf.identity for leaf in turn.backend.members(group.mls_id)}
+    at_service = {device for device, how in group.astray if how == LISTED}
+    guilty = any(identity == merged.committer.identity for identity, *_ in group.offenders)
+    wronged, listed = [], []
+    for identity, due, until in group.wronged:
+        if identity in members or (until and until <= turn.now):
+            continue
+        now_listed = not until and not guilty and identity.partition("#")[2] in at_service
+        listed += [identity] if now_listed else []
+        wronged.append([identity, due, turn.now + LISTED_FOR if now_listed else until])
+    offenders = [one for one in group.offenders if one[0] in members]
+    group = group.with_(offenders=offenders, wronged=wronged)
+    turn.put(group)
+    if listed and merged.committer.identity == lines.own_identity(turn):
+        fetching.ask(turn, group, listed)
+    return group
+
+
+def refused(turn: Turn, group: Group) -> Group:
+    """The service refused a commit for good: what it was to undo is tried again after a while, and not for ever."""
+    later = turn.now + TRY_AGAIN
+    return group.with_(
+        offenders=[
+            [one, NEVER if tries + 1 >= TRIES else max(due, later), tries + 1]
+            if due <= turn.now
+            else [one, due, tries]
+            for one, due, tries in group.offenders
+        ],
+        wronged=[one if one[2] or one[1] > turn.now else [one[0], NEVER, 0] for one in group.wronged],
+    )
+
+
+# -- what a newcomer is told --
+
+
+def handover(group: Group) -> dict[str, Any]:
+    """What a newcomer has to know to judge a removal; nothing from who does not know it."""
+    if not group.told:
+        return {}
+    return {
+        "leavers": [[identity, index, key] for identity, index, key, _ in group.leavers],
+        "offenders": [identity for identity, *_ in group.offenders],
+        "wronged": [identity for identity, *_ in group.wronged],
+    }
+
+
+def handed_over(group: Group, body: dict[Any, Any]) -> Group:
+    """Take it, once. It is one member's word, so this device removes nobody and brings nobody back on it."""
+    if group.told or "offenders" not in body:
+        return group
+    leavers = [[*one, NEVER] for one in _list(body, "leavers") if _is_leaver(one)]
+    offenders = [[one, NEVER, 0] for one in _list(body, "offenders") if isinstance(one, str)]
+    wronged = [[one, NEVER, 0] for one in _list(body, "wronged") if isinstance(one, str)]
+    known = {identity for identity, *_ in group.leavers}
+    return group.with_(
+        told=True,
+        leavers=[*group.leavers, *(one for one in leavers if one[0] not in known)],
+        offenders=[*group.offenders, *offenders],
+        wronged=[*group.wronged, *wronged],
+    )
+
+
+MOST_TOLD = 1_000
+"""So many of each are taken from a handover."""
+
+
+def _list(body: dict[Any, Any], name: str) -> list[Any]:
+    found = body.get(name)
+    return found[:MOST_TOLD] if isinstance(found, list) else []
+
+
+def _is_leaver(one: Any) -> bool:
+    match one:
+        case [str(), int(index), bytes()]:
+            return not isinstance(index, bool)
+    return False
