@@ -1,4 +1,4 @@
-"""`coterie chat | doctor | key`: the client in a terminal. `STATUSES` says what the exit status means."""
+"""`coterie chat | backup | …`: the client in a terminal. `STATUSES` says what the exit status means."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from coterie import native
+from coterie.cli.backup import backup, restore
 from coterie.cli.chat import Interrupted, JoinEnded, chat
 from coterie.cli.doctor import doctor
 from coterie.cli.key import key
@@ -28,7 +29,7 @@ STATUSES = """exit status:
   4    this device's state can't be used: another Coterie has it open, it is damaged, ...
   5    a join ended without letting one in
   130  interrupted (Ctrl-C)"""
-COMMANDS = {"chat": chat, "doctor": doctor, "key": key}
+COMMANDS = {"chat": chat, "backup": backup, "restore": restore, "doctor": doctor, "key": key}
 DEFAULT_SERVICE = "http://localhost:8080"
 
 
@@ -40,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=STATUSES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = top.add_subparsers(dest="command", required=True, metavar="chat | doctor | key")
+    commands = top.add_subparsers(dest="command", required=True, metavar=" | ".join(COMMANDS))
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
         "--server", metavar="URL", help="the service (default: the link's, COTERIE_SERVER, localhost)"
@@ -58,6 +59,15 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("doctor", parents=[common], help="look at versions, service, device and groups")
     keep = commands.add_parser("key", parents=[common], help="say or change how the profile's key is kept")
     keep.add_argument("way", nargs="?", choices=WAYS, help="how it is kept from now on")
+    save = commands.add_parser(
+        "backup", parents=[common], help="save history, names and people in an encrypted file"
+    )
+    save.add_argument(
+        "file", type=Path, help="where to; the passphrase is asked for, or the first line of the input"
+    )
+    back = commands.add_parser("restore", parents=[common], help="put a backup beside what is here")
+    back.add_argument("file", type=Path, help="a file that `coterie backup` or the page made")
+    back.add_argument("--mine", action="store_true", help="it is of a time when I was here as somebody else")
     return top
 
 
@@ -78,6 +88,8 @@ def read_settings(argv: Sequence[str] | None) -> Settings:
         group=getattr(given, "group", None),
         name=getattr(given, "name", None),
         way=getattr(given, "way", None),
+        file=getattr(given, "file", None),
+        mine=getattr(given, "mine", False),
         as_json=given.json,
     )
 

@@ -31,6 +31,10 @@ class Settings:
     name: str | None = None
     way: Way | None = None
     """How the key is kept, for `coterie key`."""
+    file: Path | None = None
+    """Of `coterie backup` and `coterie restore`."""
+    mine: bool = False
+    """The backup of somebody else is the user's own, of another time."""
 
     @staticmethod
     def service_of(link: str | None) -> str | None:

@@ -137,7 +137,8 @@ BEYOND = 1 << 53
 
 def taken(*records: list[Any]) -> Restored:
     restored = Restored()
-    for record in (["backup", {"identity": "a#b", "at": 1}], ["chats", CHAT.encode()], *records):
+    first: list[list[Any]] = [["backup", {"identity": "a#b", "at": 1}], ["chats", CHAT.encode()]]
+    for record in [*first, *records]:
         restored.take(record)
     return restored
 
