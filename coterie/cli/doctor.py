@@ -1,7 +1,12 @@
-"""`coterie doctor`: what this installation and this device look like, for a look or a report of a fault."""
+"""`coterie doctor`: what this installation and this device look like, for a look or a report of a fault.
+
+Nothing that it prints is a name, a key or a word of what was written, so all of it may be handed on. Groups are told
+apart by the first digits of their ids.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import platform
 import sqlite3
 from collections.abc import Callable
@@ -15,6 +20,7 @@ from coterie.errors import CoterieError
 
 JWKS = "/auth/v1/.well-known/jwks.json"
 """Answered without a session, by our identity and by Supabase Auth."""
+ID_DIGITS = 8
 
 
 async def doctor(settings: Settings, screen: Screen, open_client: OpenClient) -> bool:
@@ -66,16 +72,26 @@ async def _look_at_device(settings: Settings, open_client: OpenClient, found: Ca
         client = await open_client(settings.service_url, settings.path, lambda _: None)
         try:
             snapshot = await client.start()
+            ids = [group["group_id"] for group in snapshot["groups"] if group["state"] != "archive"]
+            groups = await asyncio.gather(*(client.health(group_id=one) for one in ids))
         finally:
             await client.close()
     except CoterieError as error:
         found("device", error.sentence, good=False)
         return
-    found(
-        "device", f"{clean(snapshot['name'] or 'no name')}, {snapshot['device_id'] or 'not registered yet'}"
-    )
+    found("device", snapshot["device_id"] or "not registered yet")
     if snapshot["session"]["why"]:
         found("session", snapshot["session"]["why"], good=False)
-    for group in snapshot["groups"]:
-        text = f"{clean(group['name'] or 'unnamed')}: {group['state']}, epoch {group['epoch']}"
-        found("group", text, good=group["state"] != "broken")
+    _tell_groups(groups, found)
+
+
+def _tell_groups(groups: list[dict[str, Any]], found: Callable[..., None]) -> None:
+    """The findings of each group, and what went wrong in all of them."""
+    for seen in groups:
+        for one in seen["findings"]:
+            if one["what"] != "connection":  # it has only just begun to open
+                text = f"{seen['group_id'][:ID_DIGITS]} {one['what']}: {clean(one['text'])}"
+                found("group", text, good=one["good"])
+    if groups:
+        counted = [f"{one['code']} {one['everywhere']}" for one in groups[0]["causes"]]
+        found("causes", f"in all groups: {', '.join(counted) or 'none'}")

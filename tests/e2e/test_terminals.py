@@ -253,8 +253,10 @@ def test_doctor(coterie: Run) -> None:
     doctor.ended()
     findings = {found["what"]: found["text"] for found in json.loads(doctor.output)["findings"]}
     assert findings["service"].endswith("answers (200)")
-    assert findings["device"].startswith("Ann, ")
-    assert findings["group"] == "Tea: active, epoch 0"
+    assert findings["group"].endswith(" causes: none")
+    assert findings["causes"] == "in all groups: none"
+    assert "Ann" not in doctor.output
+    assert "Tea" not in doctor.output
 
 
 def test_in_a_real_terminal(coterie: Run) -> None:

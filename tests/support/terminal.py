@@ -106,6 +106,15 @@ class Script:
             "invitations": self.waiting,
         }
 
+    def on_health(self, group_id: str) -> dict[str, Any]:
+        good = self.groups[0]["state"] != "broken"
+        findings = [
+            {"what": "state", "text": self.groups[0]["state"], "good": good},
+            {"what": "connection", "text": "offline", "good": True},
+        ]
+        causes = [{"code": "gap", "times": 2, "everywhere": 5}]
+        return {"group_id": group_id, "findings": findings, "causes": causes}
+
     def on_set_name(self, name: str) -> dict[str, Any]:
         return {"name": name}
 

@@ -382,11 +382,17 @@ def test_doctor_tells_device_and_groups(script: Script, run: Run, tmp_path: Path
     state = tmp_path / "client" / "127.0.0.1_1" / "state.sqlite"
     state.parent.mkdir(parents=True)
     state.touch()
-    script.groups = [a_group(), a_group("Gone wrong", state="broken")]
     _, out, _ = run("doctor", "--server", "http://127.0.0.1:1")
-    assert "Ann, d" in out
-    assert "Tea: active, epoch 3" in out
-    assert "BAD  group    Gone wrong: broken, epoch 3" in out
+    assert "ok   device   d\n" in out
+    assert f"ok   group    {GROUP[:8]} state: active\n" in out
+    assert "ok   causes   in all groups: gap 5\n" in out
+    assert "connection" not in out
+    assert "Ann" not in out
+    assert "Tea" not in out
+    script.groups = [a_group("Gone wrong", state="broken")]
+    status, out, _ = run("doctor", "--server", "http://127.0.0.1:1")
+    assert f"BAD  group    {GROUP[:8]} state: broken\n" in out
+    assert status == cli.FAILED
     assert "session" not in out
     script.why = "The service has ended this device's session."
     assert "BAD  session  The service has ended" in run("doctor", "--server", "http://127.0.0.1:1")[1]
