@@ -41,6 +41,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "dismiss_join": Client.dismiss_join,
     "remove_member": Client.remove_member,
     "leave_group": Client.leave_group,
+    "rejoin": Client.rejoin,
     "forget_group": Client.forget_group,
     "people": Client.people,
     "add_person": Client.add_person,

@@ -154,6 +154,12 @@ class Client(Account):
         await self._do(lambda engine, now: engine.leave_group(group_id, now))
         return {}
 
+    async def rejoin(self, *, group_id: str) -> dict[str, Any]:
+        """Try to come back into a group that is stuck; what comes of it is a line. Raises `StateError` (`not_stuck`)."""
+        self._group(group_id)
+        await self._do(lambda engine, now: engine.rejoin(group_id, now))
+        return {}
+
     async def forget_group(self, *, group_id: str) -> dict[str, Any]:
         """Delete a group that is over, with its history."""
         self._group(group_id)

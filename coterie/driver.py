@@ -44,6 +44,8 @@ BEFORE_PACKAGES = 2
 """Seconds before key packages are made: what the user waits for comes first."""
 BETWEEN_PACKAGES = 0.05
 """Seconds between two slices of them, for whatever else there is to do."""
+RECORD = "groups_list"
+"""The function that says what the service remembers of this device."""
 IN_MEMORY = tuple(table for table in TABLES if table != "messages")
 
 
@@ -112,10 +114,16 @@ class Driver:
             return
         self._running = True
         self._guard(self._do(lambda engine, now: engine.online(now)))
-        self._guard(self._sync.run())
+        engine.await_record()
+        self._guard(self._listen())
         self._guard(self._keep_ticking())
         for lane in engine.lanes():
             self._posting.wake(lane)
+
+    async def _listen(self) -> None:
+        """Hear what comes, after the service's record of this device was held against its state."""
+        await self._call_once(RECORD, {})
+        await self._sync.run()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """A task that ends with this client; its errors are told."""
@@ -311,6 +319,10 @@ class Driver:
         """All of a group up to `seq` was handed over, and what follows is of now."""
         await self._do(lambda engine, now: engine.caught_up(group_id, seq, now))
 
+    async def service_went_back(self, group_id: str, last_seq: int) -> None:
+        """The service has less of a group than it had."""
+        await self._do(lambda engine, now: engine.went_back(group_id, last_seq, now))
+
     def connection_lost(self) -> None:
         """What happens from now on is not heard of."""
         self._engine.connection_lost()
@@ -322,6 +334,8 @@ class Driver:
     def back_online(self) -> None:
         """What waited for the service need not wait longer."""
         self._posting.back_online()
+        if self._engine.standing.awaited:
+            self._guard(self._call_once(RECORD, {}))
 
     # -- posting --
 

@@ -43,6 +43,7 @@ class Inbound(Protocol):
     async def device_revoked(self) -> None: ...
     def devices_changed(self) -> None: ...
     async def take_caught_up(self, group_id: str, seq: int) -> None: ...
+    async def service_went_back(self, group_id: str, last_seq: int) -> None: ...
     def connection_lost(self) -> None: ...
     def connection_changed(self, state: str) -> None: ...
     def back_online(self) -> None: ...
@@ -64,6 +65,8 @@ class Sync:
         self._lost = asyncio.Event()
         self._lost.set()
         self._catching_up: dict[str, asyncio.Task[None]] = {}
+        self._said: dict[str, int] = {}
+        """The cursors in the present socket's `hello`."""
         self._wanted: set[str] = set()
         """Groups that something has asked to catch up since their last page was asked for."""
         self._failing = False
@@ -119,7 +122,8 @@ class Sync:
         token = await self._inbound.token()
         socket = await self._transport.connect()
         try:
-            await socket.send({"v": 1, "type": "hello", "token": token, "cursors": self._inbound.cursors()})
+            self._said = self._inbound.cursors()
+            await socket.send({"v": 1, "type": "hello", "token": token, "cursors": self._said})
             await self._first(self._read(socket), self._keep_alive(socket))
         finally:
             await socket.close()
@@ -165,13 +169,22 @@ class Sync:
     async def _rarer_frame(self, frame: dict[str, Any]) -> None:
         match frame:
             case {"type": "caught_up", "group_id": str(group_id), "seq": int(seq)}:
-                await self._inbound.take_caught_up(group_id, seq)
+                await self._caught_up(group_id, seq, self._said.get(group_id, 0))
             case {"type": "invitation"}:
                 await self._inbound.take_invitations([frame])
             case {"type": "key_packages_low"}:
                 await self._inbound.take_stock(frame)
             case {"type": "device_changed"}:
                 self._inbound.devices_changed()
+
+    async def _caught_up(self, group_id: str, last_seq: int, asked_after: int) -> None:
+        """The service has nothing of a group beyond `last_seq`, and was asked for what follows `asked_after`."""
+        if last_seq >= asked_after:
+            await self._inbound.take_caught_up(group_id, last_seq)
+            return
+        await self._inbound.service_went_back(group_id, last_seq)
+        if self._socket is not None:
+            await self._socket.close()  # the next one begins with cursors that the service has
 
     async def acknowledge(self, group_id: str, seq: int) -> None:
         """Tell the service what is saved; without a socket its copy just stays behind."""
@@ -310,7 +323,8 @@ class Sync:
             if answer.status >= 300 or not isinstance(envelopes, list):
                 return
             if not envelopes:
-                await self._inbound.take_caught_up(group_id, after)
+                last_seq = answer.body.get("last_seq")
+                await self._caught_up(group_id, last_seq if isinstance(last_seq, int) else after, after)
                 return
             for envelope in envelopes:
                 await self._envelope(envelope, paged=True)

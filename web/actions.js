@@ -155,6 +155,9 @@ export function createActions(session, get, dispatch) {
       await call("leave_group", { group_id });
       hide();
     },
+    async rejoin(group_id) {
+      await call("rejoin", { group_id });
+    },
     async forget(group_id) {
       await call("forget_group", { group_id });
       dispatch({ type: "group_gone", group_id });

@@ -18,6 +18,7 @@ HELP = f"""/invite             make an invite link
 /members            who is in the group
 {DIRECTORY_HELP}
 /leave              leave the group
+/rejoin             try to come back into a group that is stuck
 /quit               stop; the group goes on
 //text              send a line that begins with a slash"""
 HISTORY = 20
@@ -71,6 +72,7 @@ class Conversation:
             "/invite": self._invite,
             "/members": self._members,
             "/leave": self._leave,
+            "/rejoin": self._rejoin,
             "/passkey": self._no_passkey,
             "/help": self._help,
             **Directory(client, screen, group_id).commands,
@@ -266,6 +268,9 @@ class Conversation:
             await asyncio.wait_for(self._gone.wait(), GOING_OUT_SECONDS)
         except TimeoutError:
             raise LocalError("not_left_yet", "You leave as soon as the service can be reached.") from None
+
+    async def _rejoin(self, _: str) -> None:
+        await self._client.rejoin(group_id=self._group_id)
 
     async def _no_passkey(self, _: str) -> None:
         self._screen.say(NO_PASSKEY)

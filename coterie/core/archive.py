@@ -270,6 +270,7 @@ def view(chat: Chat) -> dict[str, Any]:
         "updated_at": chat.archived,
         "can_send": False,
         "can_forget": True,
+        "can_rejoin": False,
     }
 
 

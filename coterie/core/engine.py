@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from coterie.core import adding, chats, devices, invitations, invite, inviting, joining, people, updating
+from coterie.core import (
+    adding,
+    chats,
+    devices,
+    health,
+    invitations,
+    invite,
+    inviting,
+    joining,
+    people,
+    rejoining,
+    updating,
+)
 from coterie.core.effects import Call, Step
 from coterie.core.group import lines, outbox
 from coterie.core.hearing import Hearing
@@ -43,6 +55,17 @@ class Engine(Hearing):
 
         return self._turn(now, work)
 
+    def health(
+        self, group_id: str, connection: str, last_seq: int | None, service: str, now: int
+    ) -> dict[str, Any]:
+        """How a group stands, with what the service said of it (`health.view`). Raises `StateError` (`no_group`)."""
+        return self._look(
+            lambda turn: health.view(
+                turn, group_id, connection=connection, last_seq=last_seq, service=service
+            ),
+            now,
+        )
+
     def discard_line(self, group_id: str, value: bytes, now: int) -> Step:
         """Forget an own line that was not sent; `value` is its stored row."""
         return self._turn(now, lambda turn: chats.discard_line(turn, group_id, value))[0]
@@ -59,6 +82,10 @@ class Engine(Hearing):
     def leave_group(self, group_id: str, now: int) -> Step:
         """Tell the members, then the service; the members commit the removal."""
         return self._turn(now, lambda turn: chats.leave(turn, group_id))[0]
+
+    def rejoin(self, group_id: str, now: int) -> Step:
+        """Come back into a group whose state here does not hold. Raises `StateError` (`no_group`, `not_stuck`)."""
+        return self._turn(now, lambda turn: rejoining.by_hand(turn, group_id))[0]
 
     def forget_group(self, group_id: str, line_keys: list[bytes], now: int) -> Step:
         """Delete a group that is over or stuck, with its history. Raises `StateError` (`still_member`)."""

@@ -27,14 +27,13 @@ class Standing:
         self._cursors: dict[str, int] = {}
         """What was saved when the service was asked; its answer cannot be of before that."""
 
-    def ask(self, turn: Turn) -> None:
-        """Ask, and hold back what would be posted."""
+    def wait(self, turn: Turn) -> None:
+        """The service is about to be asked: hold back what would be posted."""
         self.awaited = True
         self._cursors = {group.group_id: group.service_cursor for group in turn.rows(Group)}
-        turn.do(LIST)
 
     def ask_again(self, turn: Turn) -> None:
-        """No answer came yet."""
+        """No answer has come yet."""
         if self.awaited:
             turn.do(LIST)
 

@@ -94,6 +94,7 @@ def group(turn: Turn, record: Group) -> dict[str, Any]:
         "updated_at": record.updated_at,
         "can_send": record.can_send and not turn.backend.read_only,
         "can_forget": record.over or record.stuck or turn.backend.read_only,
+        "can_rejoin": record.stuck and not turn.backend.read_only,
     }
 
 

@@ -137,6 +137,7 @@ class WireSocket:
         raise GONE
 
     async def close(self) -> None:
+        self.queue.put_nowait(None)
         if self.wire.socket is self:
             self.wire.socket = None
 

@@ -2,6 +2,7 @@
 import { Avatar } from "../components/avatar.js";
 import { html } from "../components/html.js";
 import { Icon } from "../components/icon.js";
+import { useTask } from "../components/task.js";
 import { counted } from "../components/time.js";
 import { Composer } from "./composer.js";
 import { Lines } from "./lines.js";
@@ -28,10 +29,19 @@ const Opening = () => html`
   </main>
 `;
 
+function WayBack({ group, act }) {
+  const [run, busy, problem] = useTask(() => act.rejoin(group.group_id)); // what comes of it is a line
+  return html`
+    <button type="button" disabled=${busy} onClick=${run}>Try to get back in</button>
+    ${problem && html`<p role="alert">${problem}</p>`}
+  `;
+}
+
 function Closed({ group, act }) {
   return html`
     <div class="closed">
       <p>${group.why}</p>
+      ${group.can_rejoin && html`<${WayBack} ...${{ group, act }} />`}
       ${group.can_forget && html`<button type="button" class="plain" onClick=${() => act.show({ kind: "forget", group })}>Delete from this device…</button>`}
     </div>
   `;

@@ -25,7 +25,8 @@ def restored(device: Device, rows: dict[str, dict[bytes, bytes]]) -> None:
 
 def start(device: Device) -> None:
     """What the driver does first: have the service's record held against the state."""
-    device.run(device.engine.ask_standing(device.now))
+    device.engine.await_record()
+    device.tick()
 
 
 def forget(office: PostOffice, group_id: str, *, after: int = 0) -> None:

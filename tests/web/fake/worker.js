@@ -73,6 +73,7 @@ const group = (group_id, name, more = {}) => ({
   updated_at: NOW,
   can_send: true,
   can_forget: false,
+  can_rejoin: false,
   ...more,
 });
 const GROUPS = [
