@@ -55,7 +55,7 @@ export default [
     rules: { "no-restricted-imports": onlyFrom(["*"], "Pure: it imports nothing.") },
   },
   {
-    files: ["web/worker.js", "web/boot.js", "web/store.js"],
+    files: ["web/worker.js", "web/boot.js", "web/store.js", "web/at_rest.js", "web/stretch_worker.js"],
     languageOptions: { globals: globals.worker },
   },
   {

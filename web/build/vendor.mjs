@@ -17,6 +17,7 @@ const MODULES = {
   "@preact/signals-core": ["@preact/signals-core", "dist/signals-core.mjs", "signals-core.mjs"],
   "@preact/signals": ["@preact/signals", "dist/signals.mjs", "signals.mjs"],
   qr: ["qr", "index.js", "qr.mjs"],
+  "hash-wasm": ["hash-wasm", "dist/argon2.umd.min.js", "argon2.mjs"], // as a module it only sets `globalThis.hashwasm`
 };
 const LICENSES = [
   ["preact", "LICENSE"],
@@ -24,6 +25,7 @@ const LICENSES = [
   ["@preact/signals", "LICENSE"],
   ["@preact/signals-core", "LICENSE"],
   ["qr", "LICENSE-MIT"],
+  ["hash-wasm", "LICENSE"],
 ];
 
 const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
