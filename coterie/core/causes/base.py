@@ -21,7 +21,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """What a code says. In both texts {0} and {1} are names or words."""
+    """What a code says. In both texts {0} and {1} are names or words; `words` stand for them where nobody is named."""
 
     kind: Kind
     sentence: str
@@ -29,3 +29,4 @@ class Cause:
     """What Coterie does about it, and what the reader can do; empty for an event."""
     silent: bool = False
     """Only counted: it makes no line of its own."""
+    words: tuple[str, str] = ("somebody", "somebody")

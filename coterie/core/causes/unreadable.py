@@ -9,6 +9,7 @@ UNREADABLE = {
         Kind.UNREADABLE,
         "{0} messages were held back by the service.",
         "Coterie asked for them again, got none, and goes on without them. Whoever wrote them can send them again.",
+        words=("some", ""),
     ),
     "expired": Cause(
         Kind.UNREADABLE,
