@@ -81,13 +81,12 @@ def is_own(turn: Turn, group_id: str, identity: str) -> bool:
 def group(turn: Turn, record: Group) -> dict[str, Any]:
     """`Group` of docs/bridge.md."""
     chat = turn.get(Chat, record.key)
-    why = "imported" if turn.backend.read_only else record.why
     return {
         "group_id": record.group_id,
         "name": chat.name if chat else "",
         "epoch": record.epoch,
         "state": record.state,
-        "why": sentence(why, []) if why else "",
+        "why": _why(turn, record),
         "unread": record.unread,
         "last_line": {"text": record.last_text, "at": record.last_at} if record.last_at else None,
         "members": len(turn.backend.members(record.mls_id)) if record.state in ("active", "broken") else 0,
@@ -96,6 +95,14 @@ def group(turn: Turn, record: Group) -> dict[str, Any]:
         "can_forget": record.over or record.stuck or turn.backend.read_only,
         "can_rejoin": record.stuck and not turn.backend.read_only,
     }
+
+
+def _why(turn: Turn, record: Group) -> str:
+    """Why a group does not send, with the name of whose device broke it; empty when it does."""
+    if turn.backend.read_only:
+        return sentence("imported", [])
+    about = [_word(turn, record.group_id, record.suspect)] if record.suspect else []
+    return sentence(record.why, about) if record.why else ""
 
 
 def members(turn: Turn, record: Group) -> list[dict[str, Any]]:

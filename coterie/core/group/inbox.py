@@ -97,7 +97,7 @@ def _own_row(turn: Turn, group: Group, envelope: Envelope) -> Outgoing | None:
 def _gone(turn: Turn, group: Group, envelope: Envelope) -> Group:
     """The service keeps the bytes no longer: of a message a line says so, without a commit nothing can be read."""
     if envelope.kind == "commit":
-        return rejoin.plan(turn, _broken(turn, group, "missed_commit", []).with_(why="missed_commit"))
+        return rejoin.plan(turn, _broken(turn, group, "missed_commit", ""))
     return lines.notice(turn, group, "expired", at=at(envelope))
 
 
@@ -139,8 +139,8 @@ def _failed(turn: Turn, group: Group, envelope: Envelope, data: bytes, code: str
     if code == "corrupt":
         raise StorageError("corrupt_row", "This device's keys cannot be read.")
     cause = CAUSE.get(code, "unreadable")
-    if cause not in NOT_OF_NOW and _is_commit(data):
-        return _broken(turn, group, "bad_commit", [_hinted_sender(turn, group, envelope)])
+    if _is_commit(data) and (cause not in NOT_OF_NOW or _under_another_id(group, data)):
+        return _broken(turn, group, "bad_commit", _hinted_sender(turn, group, envelope))
     group = lines.notice(turn, group, cause, at=at(envelope))
     return rejoin.plan(turn, group) if _of_now(group, data, cause) else group
 
@@ -150,6 +150,15 @@ def _is_commit(data: bytes) -> bool:
         return parse_header(data).content_type == ContentType.COMMIT
     except WireError:
         return False
+
+
+def _under_another_id(group: Group, data: bytes) -> bool:
+    """Whether a commit of the present epoch bears another MLS group's id.
+
+    The service does not know that id, so it took the commit for the one that ends this epoch.
+    """
+    header = parse_header(data)
+    return header.group_id != group.mls_id and header.epoch == group.epoch
 
 
 def _of_now(group: Group, data: bytes, cause: str) -> bool:
@@ -171,14 +180,20 @@ def _hinted_sender(turn: Turn, group: Group, envelope: Envelope) -> str:
 def _unknown_own_commit(turn: Turn, group: Group, envelope: Envelope) -> Group:
     if group.why == "state_behind":  # of this device, after the state that it has now was saved
         return rejoin.plan(turn, group.with_(state="broken"))
-    known = [bytes(digest) for _, digest in group.dropped]
-    return _broken(turn, group, "refused_commit" if envelope.hash in known else "unknown_own_commit", [])
+    own = lines.own_identity(turn)
+    if envelope.hash in [bytes(digest) for _, digest in group.dropped]:
+        return _broken(turn, group, "refused_commit", own)
+    if (
+        envelope.sender_device != turn.backend.device_id
+    ):  # whose it is was not decrypted: any member can write a name
+        return _broken(turn, group, "bad_commit", _hinted_sender(turn, group, envelope))
+    return _broken(turn, group, "unknown_own_commit", own)
 
 
-def _broken(turn: Turn, group: Group, code: str, about: list[str]) -> Group:
-    """No further message of this group can be read; what was read stays."""
-    group = lines.notice(turn, group, code, about)
-    return group.with_(state="broken", why="broken")
+def _broken(turn: Turn, group: Group, code: str, suspect: str) -> Group:
+    """No further message of this group can be read; what was read stays. `suspect`: whose device broke it, if any."""
+    group = lines.notice(turn, group, code, [suspect] if suspect else [])
+    return group.with_(state="broken", why=code, suspect=suspect)
 
 
 def _application(turn: Turn, group: Group, envelope: Envelope, opened: Any) -> Group:

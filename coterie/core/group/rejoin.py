@@ -112,6 +112,7 @@ def _renewed(turn: Turn, group: Group, merged: Any) -> Group:
         leavers=[leaver for leaver in group.leavers if (leaver[0], leaver[1], bytes(leaver[2])) in standing],
         adding=[wanted for wanted in group.adding if wanted[0] not in here],
         dropped=[],
+        suspect="",
         rejoin_due=0,
         rejoin_tries=0,
     )
@@ -147,7 +148,7 @@ def _unsure(turn: Turn, group: Group) -> Group:
     for invite in turn.rows(Invite):
         if invite.group_id == group.group_id and invite.alive(turn.now):
             turn.delete(invite)
-    group = group.with_(invites_since=group.epoch, handover_by=turn.now)
+    group = group.with_(invites_since=group.epoch, handover_by=turn.now, told=False, astray=[], mend_at=0)
     turn.put(group)
     return group
 
