@@ -87,6 +87,7 @@ FUNCTIONS: dict[str, Function] = {
 }
 """By name, as under /functions/v1."""
 
+_FUNCTIONS = "/functions/v1/"
 _description = Description(FUNCTIONS, ROUTES)
 
 
@@ -106,7 +107,6 @@ def create_app(settings: Settings) -> Observed:
 
     app = Starlette(
         routes=[
-            Mount("/functions/v1", _functions),
             Mount("/auth/v1", routes=ROUTES),
             Route("/health", health),
             Route("/ready", Readiness().answer),
@@ -114,15 +114,22 @@ def create_app(settings: Settings) -> Observed:
         ],
         lifespan=lifespan,
     )
-    inner: Any = SecurityHeaders(app, settings)  # uvicorn and Starlette describe ASGI in types of their own
+
+    async def functions_first(scope: Scope, receive: Receive, send: Send) -> None:
+        """Functions make their own answers of errors, so what Starlette would do around them is not waited for."""
+        of_functions = scope["type"] != "lifespan" and f"{scope['path']}/".startswith(_FUNCTIONS)
+        await (_functions if of_functions else app)(scope, receive, send)
+
+    # uvicorn and Starlette have types of their own for what ASGI says
+    inner: Any = SecurityHeaders(functions_first, settings)
     proxied: Any = ProxyHeadersMiddleware(inner, [str(network) for network in settings.trusted_proxies])
     return Observed(proxied, _name, settings.trusted_proxies)
 
 
 def _name(path: str) -> str:
     """The function that a path names, as log and metrics know it."""
-    if path.startswith("/functions/v1/"):
-        name = path.removeprefix("/functions/v1/").strip("/")
+    if path.startswith(_FUNCTIONS):
+        name = path.removeprefix(_FUNCTIONS).strip("/")
         return name if name in FUNCTIONS or name == "openapi.json" else "unknown"
     if path.startswith("/auth/v1/"):
         first = path.split("/")[3]
@@ -132,7 +139,7 @@ def _name(path: str) -> str:
 
 async def _functions(scope: Scope, receive: Receive, send: Send) -> None:
     """The function that the rest of the path names."""
-    name = scope["path"].removeprefix(scope["root_path"]).strip("/")
+    name = scope["path"][len(_FUNCTIONS) :].strip("/")
     function = FUNCTIONS.get(name)
     if function is not None:
         await function(scope, receive, send)

@@ -5,6 +5,7 @@ A group is in one batch at a time: this process never waits for itself, and a gr
 """
 
 import asyncio
+import itertools
 import logging
 from collections import deque
 from dataclasses import dataclass, field
@@ -12,8 +13,10 @@ from dataclasses import dataclass, field
 from edge_functions.db import Database
 from edge_functions.errors import ServiceError, defect
 
-_BATCHES = 3
-"""At a time, of the pool's connections: the rest is for everything else."""
+_BATCHES = 2
+"""At a time, of the pool's connections: the rest is for everything else. One is written while the next one gathers."""
+_GROUPS = 16
+"""In a batch. Larger ones would leave this process idle while the database works."""
 _MESSAGES = 32
 _BYTES = 512 * 1024
 """In a batch; one message may be larger and then goes alone."""
@@ -67,7 +70,7 @@ class Appends:
     def _next_batch(self) -> list[Append]:
         batch: list[Append] = []
         size = 0
-        for group in list(self._ready):
+        for group in list(itertools.islice(self._ready, _GROUPS)):
             queue = self._ready[group]
             taken = len(batch)
             while queue and len(batch) < _MESSAGES and (not batch or size + len(queue[0].body) <= _BYTES):

@@ -21,7 +21,7 @@ select pg_advisory_xact_lock(7237121802114); -- two processes that start togethe
 
 do $version$
 declare
-  v_version constant integer := 2; -- edge_functions/schema.py reads this line
+  v_version constant integer := 3; -- edge_functions/schema.py reads this line
   v_present integer := substring(
     obj_description(to_regnamespace('coterie')::oid, 'pg_namespace') from '^schema version (\d+)')::integer;
 begin

@@ -11,21 +11,17 @@ language sql stable set search_path = '' as $$
   select to_char(p_time at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
 $$;
 
+-- Who is asking. Policies ask it for every row or statement: these have bodies that are bound to what they call when they
+-- are made, so that they need no search path of their own, and one that has none is planned as part of its caller.
 create or replace function coterie.my_user() returns text
-language sql stable set search_path = '' as $$
-  select nullif(current_setting('coterie.claims', true), '')::jsonb ->> 'sub'
-$$;
+language sql stable return nullif(current_setting('coterie.claims', true), '')::jsonb ->> 'sub';
 
 create or replace function coterie.my_session() returns text
-language sql stable set search_path = '' as $$
-  select nullif(current_setting('coterie.claims', true), '')::jsonb ->> 'session_id'
-$$;
+language sql stable return nullif(current_setting('coterie.claims', true), '')::jsonb ->> 'session_id';
 
 -- The device that `enter_device` found for the claims of this transaction.
 create or replace function coterie.my_device() returns uuid
-language sql stable set search_path = '' as $$
-  select nullif(current_setting('coterie.device', true), '')::uuid
-$$;
+language sql stable return nullif(current_setting('coterie.device', true), '')::uuid;
 
 ------------------------------------------------------------------------------------------------------------------------
 -- Security definer functions: all there are. They never enter a role, and they read; the two that write say so. Each
@@ -61,6 +57,18 @@ $$;
 create or replace function coterie.my_logs() returns setof uuid
 language sql stable security definer set search_path = '' as $$
   select group_id from coterie.group_members where device_id = coterie.my_device()
+$$;
+
+-- The same two for one group: where single rows are written, asking for one costs less than listing all.
+create or replace function coterie.is_member(p_group uuid) returns boolean
+language sql stable security definer set search_path = '' as $$
+  select exists (select from coterie.group_members
+    where group_id = p_group and device_id = coterie.my_device() and until_seq is null)
+$$;
+
+create or replace function coterie.has_log(p_group uuid) returns boolean
+language sql stable security definer set search_path = '' as $$
+  select exists (select from coterie.group_members where group_id = p_group and device_id = coterie.my_device())
 $$;
 
 -- True for a group that this device has just made and that has no member yet.

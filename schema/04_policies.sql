@@ -102,22 +102,23 @@ create policy member_update on coterie.groups for update to coterie_member
 
 -- Past members read and lock it too: their retries get the stored answer.
 grant select, insert, update (last_seq, epoch) on coterie.group_seq to coterie_member;
-create policy log_read on coterie.group_seq for select to coterie_member
-  using (group_id in (select coterie.my_logs()));
+create policy log_read on coterie.group_seq for select to coterie_member using (coterie.has_log(group_id));
 create policy founder_insert on coterie.group_seq for insert to coterie_member
   with check (coterie.is_founder(group_id) and last_seq = 0 and epoch = 0);
 create policy log_update on coterie.group_seq for update to coterie_member
-  using (group_id in (select coterie.my_logs())) with check (group_id in (select coterie.my_groups()));
+  using (coterie.has_log(group_id)) with check (coterie.is_member(group_id));
 
-grant select, insert, update on coterie.group_members to coterie_member;
+-- Group and device of a row never change, so a device's own row stays its own.
+grant select, insert, update (from_seq, until_seq, acked_seq, joined_at, left_at, counter, counter_epoch,
+  last_empty_commit_at, last_pause_at) on coterie.group_members to coterie_member;
 create policy roster_read on coterie.group_members for select to coterie_member
   using (device_id = (select coterie.my_device()) or group_id in (select coterie.my_groups()));
 create policy member_insert on coterie.group_members for insert to coterie_member
   with check (group_id in (select coterie.my_groups())
     or (device_id = (select coterie.my_device()) and coterie.is_founder(group_id)));
 create policy member_update on coterie.group_members for update to coterie_member
-  using (group_id in (select coterie.my_groups()))
-  with check (group_id in (select coterie.my_logs()));
+  using ((device_id = (select coterie.my_device()) and until_seq is null) or group_id in (select coterie.my_groups()))
+  with check (device_id = (select coterie.my_device()) or group_id in (select coterie.my_groups()));
 
 grant select, insert on coterie.messages to coterie_member;
 create policy log_read on coterie.messages for select to coterie_member using (
@@ -127,7 +128,7 @@ create policy log_read on coterie.messages for select to coterie_member using (
     where m.group_id = messages.group_id and m.device_id = (select coterie.my_device())
       and messages.seq >= m.from_seq and (m.until_seq is null or messages.seq <= m.until_seq))));
 create policy member_insert on coterie.messages for insert to coterie_member
-  with check (sender_device = (select coterie.my_device()) and group_id in (select coterie.my_groups()));
+  with check (sender_device = (select coterie.my_device()) and coterie.is_member(group_id));
 
 grant select, insert, delete on coterie.welcomes to coterie_member;
 create policy joiner_read on coterie.welcomes for select to coterie_member
