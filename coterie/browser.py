@@ -42,6 +42,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "remove_member": Client.remove_member,
     "leave_group": Client.leave_group,
     "rejoin": Client.rejoin,
+    "start_again": Client.start_again,
     "forget_group": Client.forget_group,
     "people": Client.people,
     "add_person": Client.add_person,

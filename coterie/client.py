@@ -160,6 +160,14 @@ class Client(Account):
         await self._do(lambda engine, now: engine.rejoin(group_id, now))
         return {}
 
+    async def start_again(self, *, group_id: str) -> dict[str, Any]:
+        """Start a broken group again in a new one, without the person whose device broke it: the new group.
+
+        Raises `StateError` (`not_broken`, `started_again`).
+        """
+        self._group(group_id)
+        return await self._run(lambda engine, now: engine.start_again(group_id, now))
+
     async def forget_group(self, *, group_id: str) -> dict[str, Any]:
         """Delete a group that is over, with its history."""
         self._group(group_id)

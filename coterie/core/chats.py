@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from coterie.core import archive, causes, device, people, views
+from coterie.core import archive, causes, device, people, salvage, views
 from coterie.core import content as contents
 from coterie.core.effects import Call
 from coterie.core.group import commits, lines, outbox
@@ -18,17 +18,22 @@ def create(turn: Turn, name: str) -> dict[str, Any]:
     """A group with this device in it; its view. Raises `LocalError`."""
     if turn.backend.read_only:
         raise StateError("read_only", causes.sentence("imported", []))
-    group = _new_group(turn, contents.clean_name(name))
-    info = turn.backend.group_info(group.mls_id)
-    message_id = lines.new_id(turn)
-    group = outbox.call(
-        turn, group, "group_create", group_id=group.group_id, group_info=info, message_id=message_id
-    )
+    group = new_group(turn, contents.clean_name(name))
     group = lines.notice(turn, group, "created", [lines.own_identity(turn)])
     return views.group(turn, lines.save(turn, group))
 
 
-def _new_group(turn: Turn, name: str) -> Group:
+def new_group(turn: Turn, name: str) -> Group:
+    """A group with this device in it, and the call that tells the service."""
+    group = _rows(turn, name)
+    info = turn.backend.group_info(group.mls_id)
+    message_id = lines.new_id(turn)
+    return outbox.call(
+        turn, group, "group_create", group_id=group.group_id, group_info=info, message_id=message_id
+    )
+
+
+def _rows(turn: Turn, name: str) -> Group:
     group_id, own = lines.new_id(turn), lines.own_identity(turn)
     mls_id = turn.backend.create_group(device.group_data(group_key(group_id), own))
     group = Group(
@@ -53,8 +58,7 @@ def opened(turn: Turn, group_id: str, rows: list[tuple[bytes, bytes]], *, newest
     if archived:
         return archive.opened(turn, archived, rows)
     group = lines.need(turn, group_id)
-    stored = [Line.decode(value) for _, value in rows]
-    shown = [views.line(turn, line) for line in stored if not line.deleted]
+    shown = [views.line(turn, line) for line in salvage.lines(rows) if not line.deleted]
     if newest:
         shown += [views.pending(turn, row) for row in turn.rows(Outgoing, group.key) if _is_text(row)]
     return {"group": views.group(turn, group), "members": views.members(turn, group), "lines": shown}

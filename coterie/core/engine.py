@@ -16,6 +16,7 @@ from coterie.core import (
     joining,
     people,
     rejoining,
+    starting_again,
     updating,
 )
 from coterie.core.effects import Call, Step
@@ -86,6 +87,10 @@ class Engine(Hearing):
     def rejoin(self, group_id: str, now: int) -> Step:
         """Come back into a group whose state here does not hold. Raises `StateError` (`no_group`, `not_stuck`)."""
         return self._turn(now, lambda turn: rejoining.by_hand(turn, group_id))[0]
+
+    def start_again(self, group_id: str, now: int) -> tuple[Step, dict[str, Any]]:
+        """A new group in the place of a broken one. Raises `StateError` (`not_broken`, `started_again`)."""
+        return self._turn(now, lambda turn: starting_again.start(turn, group_id))
 
     def forget_group(self, group_id: str, line_keys: list[bytes], now: int) -> Step:
         """Delete a group that is over or stuck, with its history. Raises `StateError` (`still_member`)."""

@@ -94,7 +94,48 @@ def group(turn: Turn, record: Group) -> dict[str, Any]:
         "can_send": record.can_send and not turn.backend.read_only,
         "can_forget": record.over or record.stuck or turn.backend.read_only,
         "can_rejoin": record.stuck and not turn.backend.read_only,
+        "again": _again(turn, record),
+        "after": _there(turn, record.after),
+        "goes_on_in": _there(turn, record.goes_on_in),
     }
+
+
+def _there(turn: Turn, group_id: str) -> str | None:
+    """A group's id while this device has the group."""
+    return group_id if group_id and turn.get(Group, group_key(group_id)) else None
+
+
+def _again(turn: Turn, record: Group) -> dict[str, Any] | None:
+    """`Again` of docs/bridge.md: what starting a broken group again would mean; None where that is not offered."""
+    if record.state != "broken" or record.goes_on_in or turn.backend.read_only:
+        return None
+    out = left_out(turn, record)
+    gone, own = {leaf.identity for leaf in out}, turn.backend.user_id
+    users = {leaf.user_id for leaf in turn.backend.members(record.mls_id) if leaf.identity not in gone}
+    return {
+        "without": sorted({called(turn, record, leaf.identity) for leaf in out}),
+        "people": len(users - {own}),
+    }
+
+
+def left_out(turn: Turn, record: Group) -> list[Member]:
+    """The leaves that do not come along when a broken group is started again.
+
+    Those of the user whose device broke it; of the own user that device alone, and never this one.
+    """
+    user, own = record.suspect.partition("#")[0], turn.backend.user_id
+    return [
+        leaf
+        for leaf in turn.backend.members(record.mls_id)
+        if leaf.user_id == user
+        and (user != own or leaf.identity == record.suspect)
+        and leaf.identity != turn.identity
+    ]
+
+
+def called(turn: Turn, record: Group, identity: str) -> str:
+    """What a member is called in a sentence."""
+    return _word(turn, record.group_id, identity)
 
 
 def _why(turn: Turn, record: Group) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from coterie.core import people
 from coterie.core.content import Content, received_name
 from coterie.core.group import lines, outbox, roles
 from coterie.core.mls import Member
 from coterie.core.records import Chat, Group, Invite, Profile, group_key
 from coterie.core.state import Turn
-from coterie_wire import WireError, integer
+from coterie_wire import WireError, integer, uuid_text
 
 HANDOVER_WITHIN = 60_000
 """How long a newcomer waits for the live invites before asking, in milliseconds."""
@@ -32,6 +33,7 @@ def take(turn: Turn, group: Group, sender: Member, content: Content) -> Group:
             return _leaving(turn, group, sender)
         case {"type": "handover", "invites": list(invites), "profiles": dict(profiles), **rest}:
             _learn_group_name(turn, group, rest.get("name"))
+            group = _learn_after(turn, group, sender, rest.get("after"))
             turn.put(roles.handed_over(group, rest))
             return _handed_over(turn, group, invites if _may_tell(group, content) else [], profiles)
         case {"type": "ask"}:
@@ -138,6 +140,7 @@ def hand_over(turn: Turn, group: Group) -> Group:
         "name": chat.name if chat else "",
         "invites": [invite_body(invite) for invite in _invites(turn, group)],
         "profiles": profiles,
+        "after": group.after,
     } | roles.handover(group)
     return outbox.send_control(turn, group, body)
 
@@ -160,6 +163,21 @@ def _learn_group_name(turn: Turn, group: Group, name: object) -> None:
     chat, clean = turn.get(Chat, group.key), received_name(name)
     if chat and clean and not chat.name:
         turn.put(chat.changed(turn.now, name=clean))
+
+
+def _learn_after(turn: Turn, group: Group, sender: Member, after: object) -> Group:
+    """The group goes on from a broken one, as a member of that one says: each names the other."""
+    try:
+        old = turn.get(Group, group_key(uuid_text(after, name="after")))
+    except WireError:
+        return group
+    if old is None or old.state != "broken" or old.goes_on_in or group.after:
+        return group
+    if not people.among(turn.backend.members(old.mls_id), sender):
+        return group
+    old = old.with_(goes_on_in=group.group_id, rejoin_due=0)
+    lines.save(turn, lines.notice(turn, old, "goes_on", [sender.identity]))
+    return lines.save(turn, lines.notice(turn, group.with_(after=old.group_id), "started_again"))
 
 
 def ask_if_due(turn: Turn, group: Group) -> Group:

@@ -66,6 +66,10 @@ class Group(Record):
     """False from entering until a member told who had asked to leave, and who had broken the roles, before."""
     suspect: str = ""
     """Of a broken group: the identity from which the change came that broke it, by the service's word."""
+    after: str = ""
+    """The id of the broken group from which this one goes on."""
+    goes_on_in: str = ""
+    """Of a broken group: the id of the one in which it was started again."""
     leaf_key: bytes = b""
     """The own leaf's encryption key of which the next four tell; empty before it was looked at."""
     renewed_at: int = 0

@@ -1,0 +1,54 @@
+"""Starting a broken group again: a new group, with a UUID and an MLS id of its own, for the people of the last good
+roster, without the user whose device broke it (docs/adr/0022-starting-again.md).
+
+The old group stays as it is, with its history; each of the two names the other.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from coterie.core import causes, chats, views
+from coterie.core.group import fetching, lines, outbox
+from coterie.core.records import Chat, Group, Outgoing
+from coterie.core.state import Turn
+from coterie.errors import StateError
+
+UNSENT = "the group was broken before it went out."
+
+
+def start(turn: Turn, group_id: str) -> dict[str, Any]:
+    """The new group; its view. Who can be added without a link is asked, for the others a line says that they cannot.
+
+    Raises `StateError` (`no_group`, `read_only`, `not_broken`, `started_again`).
+    """
+    if turn.backend.read_only:
+        raise StateError("read_only", causes.sentence("imported", []))
+    old = lines.need(turn, group_id)
+    if old.state != "broken":
+        raise StateError("not_broken", "This group is not broken: there is nothing to start again.")
+    if old.goes_on_in:
+        raise StateError("started_again", "This group was started again already.")
+    out = views.left_out(turn, old)
+    apart = {leaf.identity for leaf in out} | {turn.identity}
+    wanted = [leaf.identity for leaf in turn.backend.members(old.mls_id) if leaf.identity not in apart]
+    chat = turn.get(Chat, old.key)
+    new = chats.new_group(turn, chat.name if chat else "").with_(after=old.group_id)
+    new = lines.notice(turn, new, "started_again")
+    for name in sorted({views.called(turn, old, leaf.identity) for leaf in out}):
+        new = lines.notice(turn, new, "left_out", [name])
+    turn.put(new)
+    fetching.ask(turn, new, wanted)
+    _ended(turn, old, new)
+    return views.group(turn, lines.save(turn, new))
+
+
+def _ended(turn: Turn, old: Group, new: Group) -> None:
+    """What waits in the old group will not go out; it says where it goes on."""
+    for row in turn.rows(Outgoing, old.key):
+        if row.kind == "message":
+            outbox.refused(turn, row, "broken", UNSENT)
+        else:
+            turn.delete(row)
+    old = lines.need(turn, old.group_id).with_(goes_on_in=new.group_id, rejoin_due=0)
+    lines.save(turn, lines.notice(turn, old, "goes_on", [turn.identity]))
