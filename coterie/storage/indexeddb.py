@@ -6,18 +6,21 @@ become `StorageError`.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from typing import Any, TypeVar
 
+from js import Object
 from pyodide.ffi import JsException, to_js
 
-from coterie.errors import StorageError, StorageLost
+from coterie.errors import LocalError, StorageError, StorageLost
 from coterie.ports import Changes
 from coterie.storage import check_changes, check_table, page_end
 
 T = TypeVar("T")
 
 LOST = ("storage_lost", "storage_gone")
+UNUSABLE = ("key_lost", "locked_passphrase", "locked_passkey")
+REFUSED = ("bad_passphrase", "bad_wrapping", "kdf_refused", "not_locked", "wrong_passkey", "wrong_passphrase")
 
 
 class IndexedDbStore:
@@ -30,7 +33,8 @@ class IndexedDbStore:
     async def open(cls, helper: Any, name: str = "coterie") -> IndexedDbStore:
         """Open or create it and bring it to the newest layout; `helper` is the module `web/store.js`.
 
-        Raises `StorageError`: `storage_denied`, `storage_in_use`, `storage_newer`, `storage_failed`.
+        Raises `StorageError`: `storage_denied`, `storage_in_use`, `storage_newer`, `storage_failed`, `key_lost`, and
+        `locked_passphrase` or `locked_passkey` until `unlock`.
         """
         return cls(await _typed(helper.openStore(name)))
 
@@ -58,12 +62,42 @@ class IndexedDbStore:
             await _typed(self._store.commit(to_js(rows)))
 
     async def clear(self) -> None:
-        """As `ports.Store.clear`. What IndexedDB keeps of old values until it compacts is its own affair."""
+        """As `ports.Store.clear`, and new keys: what IndexedDB keeps of old values can't be opened any more."""
         await _typed(self._store.clear())
+
+    async def keep(self, way: str, current: Mapping[str, Any], following: Mapping[str, Any]) -> None:
+        """Lock it in this way (`device`: not at all, `passphrase`, `passkey`) from now on.
+
+        `current` opens the present way and `following` the new one: `passphrase`, or `prf` and `credential`. Raises
+        `LocalError`: `wrong_passphrase`, `wrong_passkey`, `bad_passphrase`; `StorageError`.
+        """
+        await _typed(self._store.keep(way, _object(current), _object(following)))
+
+    async def lock(self) -> None:
+        """Close it and forget its keys, in every tab. Raises `LocalError` (`not_locked`), `StorageError`."""
+        await _typed(self._store.lock())
 
     async def close(self) -> None:
         """Close it; safe to call twice."""
         await _typed(self._store.close())
+
+
+async def unlock(helper: Any, credentials: Mapping[str, Any], name: str = "coterie") -> None:
+    """Let `open` open it. Raises `LocalError` (`wrong_passphrase`, `wrong_passkey`), `StorageError`."""
+    await _typed(helper.unlock(_object(credentials), name))
+
+
+async def lock_state(helper: Any, name: str = "coterie") -> dict[str, Any]:
+    """How it is locked: `way`, and for a passkey its `credential` and `salt`, as hex."""
+    found = await _typed(helper.lockState(name))
+    state = {"way": found.way, "credential": found.credential, "salt": found.salt}
+    return {
+        key: value.to_bytes().hex() if hasattr(value, "to_bytes") else value for key, value in state.items()
+    }
+
+
+def _object(fields: Mapping[str, Any]) -> Any:
+    return to_js(dict(fields), dict_converter=Object.fromEntries)
 
 
 async def _typed(promise: Awaitable[T]) -> T:
@@ -72,7 +106,9 @@ async def _typed(promise: Awaitable[T]) -> T:
         return await promise
     except JsException as error:
         code, sentence = str(error.name), str(error.message)
-        if not code.startswith("storage_"):
+        if code in REFUSED:
+            raise LocalError(code, sentence) from None
+        if code not in UNUSABLE and not code.startswith("storage_"):
             raise
         raise (StorageLost if code in LOST else StorageError)(code, sentence) from error
 

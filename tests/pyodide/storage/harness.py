@@ -166,7 +166,7 @@ async def broken_in_the_middle(database: str) -> None:
 async def coterie_store_try(store: IndexedDbStore) -> str:
     from pyodide.ffi import JsException, to_js  # noqa: PLC0415
 
-    rows = to_js([["mls", b"a", b"half"], ["mls", True, b"a boolean is no key"], ["mls", b"b", b"half"]])
+    rows = to_js([["mls", b"a", b"half"], ["mls", [True], b"a boolean is no key"], ["mls", b"b", b"half"]])
     try:
         await store._store.commit(rows)
     except JsException as error:

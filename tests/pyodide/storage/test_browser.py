@@ -66,6 +66,7 @@ def files() -> list[Route]:
         Route("/sources.zip", zipped),
         Route("/pyodide/{name}", serve(ROOT / "node_modules" / "pyodide")),
         Route("/harness/{name}", serve(HERE)),
+        Route("/vendor/{name}", serve(ROOT / "web" / "vendor")),
         Route("/{name}", serve(ROOT / "web")),
     ]
 
@@ -147,7 +148,7 @@ def test_a_case_that_fails_is_seen(page: Page) -> None:
 
 
 def test_the_newest_layout_has_every_table(page: Page) -> None:
-    assert sorted(upgrades(page, "layout", "layout")) == sorted([*TABLES, "writer"])
+    assert sorted(upgrades(page, "layout", "layout")) == sorted([*TABLES, "keys", "writer"])
 
 
 def test_every_earlier_layout_is_brought_up(page: Page) -> None:
