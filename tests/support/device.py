@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
-import coterie_mls
 from coterie.core.effects import Acknowledge, Call, CatchUp, LookAgain, MakePackages, Show, Step
 from coterie.core.engine import Engine
 from coterie.core.invite import Link
@@ -28,7 +27,7 @@ class Device:
     def __init__(self, office: PostOffice, name: str, user_id: str | None = None) -> None:
         self.office = office
         self.rows: dict[str, dict[bytes, bytes]] = {table: {} for table in TABLES}
-        self.engine = Engine.load(coterie_mls, self.rows)
+        self.engine = Engine.load(office.mls, self.rows)
         self.events: list[dict[str, Any]] = []
         self.writes: list[Step] = []
         self.calls: list[Call] = []
@@ -48,12 +47,12 @@ class Device:
         """Numbers of steps that are lost: the crash comes before they are saved."""
         self.crash_after: set[int] = set()
         """Numbers of steps after whose save the crash comes, before their effects."""
-        self.user_id = user_id or str(uuid4())
+        self.user_id = user_id or office.new_id()
         session = Session(
             access_token="a", refresh_token="r", expires_at=0, user_id=self.user_id, session_id="s"
         )
         self.run(self.engine.signed_in(session, self.now))
-        self.device_id = str(uuid4())
+        self.device_id = office.new_id()
         self.run(self.engine.was_bound({"device_id": self.device_id}, self.now))
         self.op(self.engine.set_name(name, self.now))
         office.devices[self.device_id] = self
@@ -119,7 +118,7 @@ class Device:
 
     def crash(self) -> None:
         """Lose the memory, keep the disk."""
-        self.engine = Engine.load(coterie_mls, self.rows)
+        self.engine = Engine.load(self.office.mls, self.rows)
         self.calls.clear()
         self.told.clear()
         self.welcomed.clear()

@@ -12,7 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
+import coterie_mls
 from coterie.core.group.outbox import final
 from coterie_wire import CommitData, Envelope, parse_header
 from tests.support.device import Crash, Device
@@ -53,6 +55,8 @@ class PostOffice(Directory):
     def __init__(self) -> None:
         super().__init__()
         self.now = NOW
+        self.mls: Any = coterie_mls
+        """What devices encrypt with."""
         self.devices: dict[str, Device] = {}
         self.rooms: dict[str, Room] = {}
         self.invites: dict[str, dict[str, Any]] = {}
@@ -69,6 +73,10 @@ class PostOffice(Directory):
 
     def device(self, name: str) -> Device:
         return Device(self, name)
+
+    def new_id(self) -> str:
+        """The id of a user or a device."""
+        return str(uuid4())
 
     def roster_changes(self, group_id: str) -> int:
         """How many commits changed the members."""
@@ -327,13 +335,9 @@ class PostOffice(Directory):
         if body["message_id"] in room.answers:
             known, answer = room.answers[body["message_id"]]
             return answer if known == mls_hex else no(409, "message_id_reused")
-        if not self.is_member(caller, body["group_id"]):
-            return no(403, "not_a_member")
-        if body["epoch"] != room.epoch:
-            return no(409, "stale_epoch", epoch=room.epoch)
-        if not rejoin and body["counter"] <= room.counters.get(caller.device_id, 0):
-            return no(409, "state_behind", counter=room.counters[caller.device_id])
-        refusal = self._refusal(room, caller, body) if kind == "commit" else None
+        refusal = self._refusal(room, caller, body)
+        if not refusal and kind == "commit":
+            refusal = self._commit_refusal(room, caller, body)
         if refusal:
             return refusal
         if not rejoin:
@@ -351,6 +355,15 @@ class PostOffice(Directory):
         return answer
 
     def _refusal(self, room: Room, caller: Caller, body: dict[str, Any]) -> Reply | None:
+        """Why a message is not taken, or None."""
+        if not self.is_member(caller, body["group_id"]):
+            return no(403, "not_a_member")
+        if body["epoch"] != room.epoch:
+            return no(409, "stale_epoch", epoch=room.epoch)
+        last = room.counters.get(caller.device_id, 0)
+        return no(409, "state_behind", counter=last) if 0 < body["counter"] <= last else None
+
+    def _commit_refusal(self, room: Room, caller: Caller, body: dict[str, Any]) -> Reply | None:
         """Why a commit is not taken, or None."""
         wait = room.pacing.wait(caller.device_id, self.now, empty=not body["added"] and not body["removed"])
         if wait:

@@ -188,8 +188,8 @@ def final(function: str, body: Mapping[str, Any], status: int) -> bool:
 
     That the renewal of a leaf comes too soon is decided: waiting with it would hold up the lines behind it.
     """
-    if status == TOO_SOON and function == "send_commit" and not (body["added"] or body["removed"]):
-        return True
+    if status == TOO_SOON and function == "send_commit" and body["counter"]:  # 0: a rejoin, which has to wait
+        return bool(not body["added"] and not body["removed"])
     return 200 <= status < 300 or (400 <= status < 500 and status not in RETRY)
 
 
