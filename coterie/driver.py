@@ -89,6 +89,8 @@ class Driver:
     async def start(self) -> dict[str, Any]:
         """Load the state and go online. Raises `StorageError`."""
         await self._reload()
+        if self._engine.damage:
+            self.problem("damaged", self._engine.damage)
         self._go_online()
         return self._engine.snapshot(self._sync.state)
 
@@ -291,8 +293,14 @@ class Driver:
         return self._engine.open_joins()
 
     async def take_envelope(self, envelope: Envelope, *, paged: bool) -> None:
-        """One envelope of the stream or of a page."""
-        await self._do(lambda engine, now: engine.receive(envelope, now, paged=paged))
+        """One envelope of the stream or of a page. A group whose keys are damaged must not stop the others."""
+        try:
+            await self._do(lambda engine, now: engine.receive(envelope, now, paged=paged))
+        except StorageError as error:
+            if error.code != "corrupt_row":
+                raise
+            await self._do(lambda engine, now: engine.set_aside(envelope.group_id, now))
+            self.problem("damaged", self._engine.damage)
 
     async def take_welcome(self, answer: dict[str, Any]) -> None:
         """How an own join stands."""

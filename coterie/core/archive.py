@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from coterie.core import people, views
+from coterie.core import people, salvage, views
 from coterie.core.backup import refused
 from coterie.core.causes import sentence
 from coterie.core.content import load, received_name
+from coterie.core.effects import Call
 from coterie.core.group import lines
 from coterie.core.records import Chat, Contact, Group, Line, Me, Profile, UserRow, group_key
 from coterie.core.state import Turn
@@ -63,8 +64,11 @@ def records(turn: Turn) -> Iterator[UserRow]:
 
 
 def is_history(value: bytes) -> bool:
-    """Whether a stored line goes into a backup: it was not deleted, and is not one that could be sent again."""
-    line = Line.decode(value)
+    """Whether a stored line goes into a backup: it reads, was not deleted, and is not one that could be sent again."""
+    try:
+        line = Line.decode(value)
+    except StorageError:
+        return False
     return not line.deleted and line.notice != "not_sent"
 
 
@@ -217,7 +221,7 @@ def _put_chat(turn: Turn, restored: Restored, key: bytes, *, changed: bool) -> b
     if here:
         turn.show("history", group_id=chat.id)
     else:
-        turn.show("group", group=view(chat))
+        turn.show("group", group=view(turn, chat))
     return True
 
 
@@ -243,7 +247,7 @@ def _mark(turn: Turn, group_id: str, place: bytes) -> None:
 
 def all_of(turn: Turn) -> list[dict[str, Any]]:
     """`Group` of docs/bridge.md, of every archive."""
-    return [view(chat) for chat in turn.rows(Chat) if _is_archive(turn, chat)]
+    return [view(turn, chat) for chat in turn.rows(Chat) if _is_archive(turn, chat)]
 
 
 def find(turn: Turn, group_id: str) -> Chat | None:
@@ -253,17 +257,19 @@ def find(turn: Turn, group_id: str) -> Chat | None:
 
 
 def _is_archive(turn: Turn, chat: Chat) -> bool:
-    return bool(chat.archived) and not chat.deleted and turn.get(Group, chat.key) is None
+    kept = bool(chat.archived) or chat.key in turn.state.set_aside
+    return kept and not chat.deleted and turn.get(Group, chat.key) is None
 
 
-def view(chat: Chat) -> dict[str, Any]:
+def view(turn: Turn, chat: Chat) -> dict[str, Any]:
     """`Group` of docs/bridge.md, of an archive."""
+    damaged = chat.key in turn.state.set_aside
     return {
         "group_id": chat.id,
         "name": chat.name,
         "epoch": 0,
         "state": "archive",
-        "why": sentence("archived", []),
+        "why": sentence("damaged" if damaged else "archived", []),
         "unread": 0,
         "last_line": None,
         "members": 0,
@@ -276,16 +282,19 @@ def view(chat: Chat) -> dict[str, Any]:
 
 def opened(turn: Turn, chat: Chat, rows: list[tuple[bytes, bytes]]) -> dict[str, Any]:
     """What `open_group` gives of an archive."""
-    stored = (Line.decode(value) for _, value in rows)
+    stored = salvage.lines(rows)
     return {
-        "group": view(chat),
+        "group": view(turn, chat),
         "members": [],
         "lines": [views.line(turn, line) for line in stored if not line.deleted],
     }
 
 
 def forget(turn: Turn, chat: Chat, line_keys: list[bytes]) -> None:
-    """Delete an archive with its lines."""
+    """Delete an archive with its lines, and what is left of a group that was set aside."""
+    if chat.key in turn.state.set_aside:  # the service still takes this device for a member
+        salvage.clear(turn, chat.key)
+        turn.do(Call("group_leave", {"group_id": chat.id}))
     turn.put(chat.changed(turn.now, deleted=True, name="", archived=0, former=[]))
     for profile in turn.rows(Profile, chat.key):
         turn.delete(profile)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from coterie.core import device, people
+from coterie.core import device, people, salvage
 from coterie.core.group import controls, leaves, lines, outbox
 from coterie.core.records import Chat, Group, Invitation, Outgoing, group_key
 from coterie.core.state import Turn
 
 
-def make_room(turn: Turn, old: Group | None) -> None:
-    """Drop the keys of a group that this device has left, before it enters anew."""
+def make_room(turn: Turn, old: Group | None, group_id: str, mls_id: bytes = b"") -> None:
+    """Drop the keys of a group that this device has left, or whose rows are damaged, before it enters anew."""
+    salvage.clear(turn, group_key(group_id), mls_id)
     if old:
         people.keep(turn, old, turn.backend.members(old.mls_id))
         leaves.forget(turn, old)

@@ -146,7 +146,7 @@ def accept(turn: Turn, group_id: str) -> dict[str, Any]:
     old = turn.get(Group, invitation.key)
     refs = _refs_of_ours(turn, invitation)
     there = turn.backend.members(old.mls_id) if old and not old.over else None
-    entering.make_room(turn, old)
+    entering.make_room(turn, old, group_id)
     known = people.met(turn, outside=group_id)
     try:
         joined = turn.backend.join(invitation.welcome)

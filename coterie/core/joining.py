@@ -85,6 +85,8 @@ def start(turn: Turn, link: invite.Link, preview: invite.Preview, name: str) -> 
         created_at=turn.now,
     )
     turn.put(join)
+    if group_key(preview.group_id) in turn.state.set_aside:  # the service still takes it for a member
+        outbox.post(turn, DEVICE_LANE, "group_leave", {"group_id": preview.group_id})
     tag = invite.join_tag(keys.tag, link.invite_id, package.bytes, hello)
     fields = {
         "join_id": join.join_id,
@@ -134,9 +136,9 @@ def _end(turn: Turn, join: Join, state: str, why: str) -> None:
 
 
 def answered(turn: Turn, row: Outgoing, status: int, body: dict[str, Any]) -> None:
-    """The service's final word on `invite_join` or `invite_cancel`."""
+    """The service's final word on `invite_join` or `invite_cancel`; what it says to `group_leave` changes nothing."""
     turn.delete(row)
-    join = turn.get(Join, uuid_bytes(row.fields["join_id"]))
+    join = turn.get(Join, uuid_bytes(row.fields["join_id"])) if "join_id" in row.fields else None
     if join is None:
         return
     if row.function == "invite_cancel":
@@ -192,7 +194,7 @@ def _welcome(turn: Turn, join: Join, answer: dict[str, Any]) -> None:
     if not invite.same(tag, invite.welcome_tag(keys.welcome, join.join_id, join.key_package, welcome)):
         raise InviteError("bad_welcome", NOT_OURS)
     old = turn.get(Group, group_key(join.group_id))
-    entering.make_room(turn, old)
+    entering.make_room(turn, old, join.group_id, join.mls_id)
     try:
         joined = turn.backend.join(welcome)
     except turn.mls.MlsError:

@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Self, TypeVar
 from uuid import UUID
 
-from coterie.core import archive, device, invitations, invite, joining, views
+from coterie.core import archive, device, invitations, invite, joining, salvage, views
 from coterie.core.completing import Completing
 from coterie.core.effects import Step
 from coterie.core.group import lines, outbox
 from coterie.core.mls import Backend, Mls
 from coterie.core.packages import Packages
-from coterie.core.records import Device, Group, Join, Line, Me, Session, UserRow, corrupt
+from coterie.core.records import Device, Group, Join, Line, Me, Session, UserRow, corrupt, group_key
 from coterie.core.standing import Standing
 from coterie.core.state import State, Turn, read
 from coterie.errors import LocalError, RemoteError, StateError, StorageError
@@ -44,9 +44,24 @@ class Machine:
 
     @classmethod
     def load(cls, mls: Mls, rows: Mapping[str, Mapping[bytes, bytes]]) -> Self:
-        """From the stored rows of every table but `messages`. Raises `StorageError`, or the binding's `Corrupt`."""
-        backend = mls.Backend.load(dict(rows["mls"])) if rows.get("mls") else None
-        return cls(mls, State.load(rows), backend)
+        """From the stored rows of every table but `messages`. Raises `StorageError` (`keys_damaged`)."""
+        return cls(mls, *salvage.load(mls, rows))
+
+    @property
+    def damage(self) -> str:
+        """What of the stored rows does not read back, in a sentence; empty when all is well."""
+        return salvage.told(self.state)
+
+    def set_aside(self, group_id: str, now: int) -> Step:
+        """A group's keys do not read back: it is read no further, and nothing is sent in it. Nothing is changed."""
+
+        def work(turn: Turn) -> None:
+            salvage.put_aside(self.state, group_key(group_id))
+            found = archive.find(turn, group_id)
+            if found:
+                turn.show("group", group=archive.view(turn, found))
+
+        return self._turn(now, work)[0]
 
     # -- turns --
 
@@ -57,10 +72,12 @@ class Machine:
         try:
             result = work(turn)
             return turn.finish(), result
-        except BaseException:  # a panic in the binding is one, and must not half-change the state either
+        except BaseException as error:  # a panic in the binding is one, and must not half-change the state either
             if self.backend:
                 self.backend.rollback()
             self.completing, self.packages, self._blocked = before
+            if isinstance(error, self.mls.MlsError) and getattr(error, "code", "") == "corrupt":
+                raise corrupt("mls") from None
             raise
 
     def _look(self, work: Callable[[Turn], T], now: int = 0) -> T:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from coterie.core.effects import Effect, Row, Show, Step
@@ -15,11 +16,25 @@ R = TypeVar("R", bound=Record)
 HELD = {kind.TABLE for kind in IN_MEMORY} | {"device"}
 
 
+@dataclass(slots=True)
+class SetAside:
+    """What is left of a group whose rows do not read back."""
+
+    mls_id: bytes = b""
+    """Empty where the row that said it is the damaged one."""
+    rows: list[Row] = field(default_factory=list)
+    """What makes place when the group is entered anew, or forgotten."""
+
+
 class State:
     """Records by table and key."""
 
     def __init__(self) -> None:
         self.tables: dict[str, dict[bytes, Record]] = {table: {} for table in HELD}
+        self.set_aside: dict[bytes, SetAside] = {}
+        """Groups (by UUID) whose rows do not read back: of them this device has the lines alone."""
+        self.missing: list[str] = []
+        """Tables of the other rows that do not."""
 
     @classmethod
     def load(cls, rows: Mapping[str, Mapping[bytes, bytes]]) -> State:

@@ -52,6 +52,11 @@ STOPPED = {
         "This group is broken.",
         "Its last line says why. Your history stays.",
     ),
+    "damaged": Cause(
+        Kind.STOPPED,
+        "What this device had stored of this group is damaged, so it is read no further and nothing is sent here.",
+        "Your history stays, nothing was deleted. Ask a member to let you in again by a link.",
+    ),
     "not_sent": Cause(
         Kind.STOPPED,
         "Not sent: {0}",

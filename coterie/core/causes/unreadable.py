@@ -5,6 +5,11 @@ from __future__ import annotations
 from coterie.core.causes.base import Cause, Kind
 
 UNREADABLE = {
+    "damaged_line": Cause(
+        Kind.UNREADABLE,
+        "A line is damaged in this device's storage and cannot be read.",
+        "It was not deleted. Other members have it: ask them for it, or restore a backup on a new device.",
+    ),
     "gap": Cause(
         Kind.UNREADABLE,
         "{0} messages were held back by the service.",

@@ -5,14 +5,9 @@ from dataclasses import MISSING, fields
 import cbor2
 import pytest
 
-import coterie_mls
 from coterie.core import records
-from coterie.core.engine import Engine
 from coterie.core.records import Group, Invite, Join, Line, Me, Outgoing, Profile, Record, Sent, Session
 from coterie.errors import StorageError
-from coterie.ports import TABLES
-from tests.support.friends import friends
-from tests.support.post_office import PostOffice
 
 UUID = "0f0e0d0c-0b0a-4908-8706-050403020100"
 SAMPLES: list[Record] = [
@@ -107,26 +102,6 @@ def test_a_damaged_row_is_an_error_that_shows_nothing_of_it(record: Record) -> N
             type(record).decode(value)
         assert caught.value.code == "corrupt_row"
         assert str(caught.value) == f"A row of the table “{record.TABLE}” cannot be read."
-
-
-@pytest.mark.parametrize("table", [table for table in TABLES if table not in ("mls", "messages")])
-def test_a_device_does_not_start_on_a_damaged_row(office: PostOffice, table: str) -> None:
-    group_id, (alice, _) = friends(office, "Alice", "Bob")
-    other, (carol,) = friends(office, "Carol")
-    link = carol.invite(other)
-    office.pump()
-    alice.ask(link, "Alice")
-    alice.send(group_id, "waits")
-    office.post(alice)
-    alice.send(group_id, "waits too")
-    for kind in (records.Package, records.Invitation, records.Contact):
-        sample = next(one for one in SAMPLES if isinstance(one, kind))
-        alice.rows[kind.TABLE][sample.key] = sample.encode()
-    key, value = next(iter(alice.rows[table].items()))
-    for bad in ({key: value[:-1]}, {key: b"\x80"}, {key + b"x": value}):
-        with pytest.raises(StorageError) as caught:
-            Engine.load(coterie_mls, alice.rows | {table: bad})
-        assert caught.value.code == "corrupt_row"
 
 
 def test_keys_sort_as_the_lines_do() -> None:
