@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
 
+from coterie.core.engine import Engine
 from coterie.core.group import lines, outbox
 from coterie.core.state import Turn
 from coterie_wire import CommitData
@@ -25,11 +26,26 @@ def commit(
     group_data: bytes | None = None,
 ) -> Reply:
     """Build and post a commit that says `data` (default: the truth about what it removes)."""
-    group, backend = device.record(group_id), device.engine.backend
+    gone = [one.identity for one in remove]
+    body = request(device.engine, group_id, add=add, remove=gone, data=data, group_data=group_data)
+    return office.handle(device, "send_commit", body)
+
+
+def request(
+    engine: Engine,
+    group_id: str,
+    *,
+    add: Sequence[bytes] = (),
+    remove: Sequence[str] = (),
+    data: CommitData | None = None,
+    group_data: bytes | None = None,
+) -> dict[str, Any]:
+    """The body of `send_commit` for such a commit; `remove` are identities. The engine's state stays as it is."""
+    group, backend = engine._look(lambda turn: lines.need(turn, group_id)), engine.backend
     assert backend
-    gone = {one.identity for one in remove}
-    indices = [leaf.index for leaf in backend.members(group.mls_id) if leaf.identity in gone]
-    said = data or CommitData(removed=tuple(one.device_id for one in remove), end_invites=bool(remove))
+    leaves = [leaf for leaf in backend.members(group.mls_id) if leaf.identity in remove]
+    indices = [leaf.index for leaf in leaves]
+    said = data or CommitData(removed=tuple(leaf.device_id for leaf in leaves), end_invites=bool(leaves))
     built = backend.commit(
         group.mls_id, add=add, remove=indices, group_data=group_data, authenticated_data=said.encode()
     )
@@ -48,7 +64,7 @@ def commit(
     }
     backend.discard_pending(group.mls_id)
     backend.rollback()
-    return office.handle(device, "send_commit", body)
+    return body
 
 
 def say(device: Device, group_id: str, body: dict[str, Any]) -> None:
