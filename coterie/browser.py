@@ -17,6 +17,7 @@ from typing import Any
 from js import console
 from pyodide.ffi import to_js
 
+from coterie.backup import Backups
 from coterie.client import Client
 from coterie.errors import CoterieError, StateError
 from coterie.storage.indexeddb import IndexedDbStore
@@ -65,7 +66,14 @@ OPERATIONS: Mapping[str, Operation] = {
     "import_state": Client.import_state,
     "sign_out": Client.sign_out,
 }
-"""All that the page can ask for. An operation that is not here does not exist for it."""
+BACKUPS: Mapping[str, Operation] = {
+    "backup_begin": Backups.backup_begin,
+    "backup_read": Backups.backup_read,
+    "restore_begin": Backups.restore_begin,
+    "restore_write": Backups.restore_write,
+    "restore_end": Backups.restore_end,
+}
+"""All that the page can ask for, of the client and of its backups. What is not here does not exist for it."""
 
 INTERNAL = "Something went wrong inside Coterie. Reload the page; nothing that was saved is lost."
 MESSAGES_SHOWN = (AttributeError, ImportError, NameError, TypeError)
@@ -104,11 +112,19 @@ def where(error: BaseException) -> str:
 class Page:
     """The client as one page has it: operations in, events out, both as JSON (or bytes)."""
 
-    def __init__(self, origin: str, storage: Any, on_event: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        origin: str,
+        storage: Any,
+        stretch: Callable[..., Awaitable[Any]],
+        on_event: Callable[[str], None],
+    ) -> None:
         self._origin = origin
         self._storage = storage
+        self._stretch = stretch
         self._on_event = on_event
         self._client: Client | None = None
+        self._backups: Backups | None = None
         self._starting = asyncio.Lock()
 
     async def call(self, op: str, data: Any) -> Any:
@@ -123,18 +139,23 @@ class Page:
         return to_js(result) if isinstance(result, bytes) else json.dumps({"result": result})
 
     def _operation(self, op: str) -> Operation:
-        method = OPERATIONS.get(op)
-        if method is None:
-            raise StateError(
-                "unknown_operation", "This page is of another version than its worker. Reload it."
-            )
-        return self._start if op == "start" else self._bound(method)
+        if op == "start":
+            return self._start
+        if op in BACKUPS:
+            return self._bound(BACKUPS[op], self._backups)
+        if op in OPERATIONS:
+            return self._bound(OPERATIONS[op], self._client)
+        raise StateError("unknown_operation", "This page is of another version than its worker. Reload it.")
 
-    def _bound(self, method: Operation) -> Operation:
-        client = self._client
-        if client is None:
+    def _bound(self, method: Operation, target: Client | Backups | None) -> Operation:
+        if target is None:
             raise StateError("not_started", "Coterie is still starting. Try again.")
-        return lambda **fields: method(client, **fields)
+        return lambda **fields: method(target, **fields)
+
+    async def _stretched(self, secret: bytes, salt: bytes, memory_kib: int, passes: int, lanes: int) -> bytes:
+        """`ports.Stretch`, by `web/stretching.js`."""
+        tag = await self._stretch(to_js(secret), to_js(salt), memory_kib, passes, lanes)
+        return bytes(tag.to_py())
 
     async def _start(self) -> dict[str, Any]:
         """Open the state (this worker holds the Web Lock by now) and go online; for later tabs, how it stands."""
@@ -156,6 +177,7 @@ class Page:
                 await client.close()
                 raise
             self._client = client
+            self._backups = client.backups(self._stretched)
             return snapshot
 
 
@@ -164,12 +186,15 @@ def _fields(data: Any) -> dict[str, Any]:
     return json.loads(data) if isinstance(data, str) else {"data": data.to_bytes()}
 
 
-def open_page(origin: str, storage: Any, on_event: Callable[[str], None]) -> Page:
+def open_page(
+    origin: str, storage: Any, stretch: Callable[..., Awaitable[Any]], on_event: Callable[[str], None]
+) -> Page:
     """The page's client, not started yet: nothing is opened before `start`.
 
-    `origin` is where the service is, `storage` the module `web/store.js`, `on_event` takes each event as JSON text.
+    `origin` is where the service is, `storage` the module `web/store.js`, `stretch` that of `web/stretching.js`;
+    `on_event` takes each event as JSON text.
     """
     log = logging.getLogger("coterie")
     log.handlers[:] = [ConsoleHandler()]
     log.propagate = False
-    return Page(origin, storage, on_event)
+    return Page(origin, storage, stretch, on_event)

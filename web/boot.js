@@ -5,6 +5,7 @@ import * as store from "./store.js";
 import { BUILD, LOCK, PACK, PYODIDE, SNAPSHOT, STDLIB } from "./manifest.js";
 import { unpack } from "./pack.js";
 import { forget, keep, kept, reseed } from "./snapshot.js";
+import { stretch } from "./stretching.js";
 
 const here = (path) => new URL(path, import.meta.url).href;
 
@@ -47,7 +48,7 @@ export async function boot(onEvent) {
   const { loadPyodide } = await import(here(`${PYODIDE}pyodide.mjs`));
   const fsInit = async (FS, { sitePackages }) => unpack(FS, sitePackages, await pack);
   const python = (await restored(loadPyodide, fsInit, snapshot)) ?? (await loadPyodide({ ...runtime, fsInit }));
-  return python.pyimport("coterie.browser").open_page(self.location.origin, store, onEvent);
+  return python.pyimport("coterie.browser").open_page(self.location.origin, store, stretch, onEvent);
 }
 
 /** For the next visit; a person who saves data, or a browser that keeps nothing, goes without. */
