@@ -101,6 +101,10 @@ export function createActions(session, get, dispatch) {
     open: (group_id) => told(call("open_group", { group_id }).then((talk) => dispatch({ type: "opened", ...talk }))),
     older: (group_id, before) =>
       told(call("open_group", { group_id, before }).then(({ lines, more }) => dispatch({ type: "older", group_id, lines, more }))),
+    async health(group_id) {
+      const [health, kept] = await Promise.all([call("health", { group_id }), storageKept()]);
+      return { health, kept };
+    },
     refresh(group_id) {
       const shown = get().talks[group_id]?.lines.length;
       if (!shown) return undefined;
@@ -155,6 +159,11 @@ export function createActions(session, get, dispatch) {
       await call("leave_group", { group_id });
       hide();
     },
+    async startAgain(group_id) {
+      const group = await call("start_again", { group_id });
+      if (!get().groups[group.group_id]) dispatch({ type: "group", group });
+      enter(group.group_id);
+    },
     async rejoin(group_id) {
       await call("rejoin", { group_id });
     },
@@ -197,6 +206,9 @@ export function createActions(session, get, dispatch) {
 
 /** Asks the browser not to clear this device's state by itself; it may say no, and then the page works all the same. */
 const keepStorage = () => void navigator.storage?.persist?.().catch(() => {});
+
+/** Whether the browser promised not to clear this device's data; null where it does not say. */
+const storageKept = () => navigator.storage?.persisted?.().catch(() => null) ?? null;
 
 /** Asks before the page is closed while a line is not saved yet; that takes milliseconds, or as long as Python boots. */
 const stay = (event) => event.preventDefault();

@@ -7,7 +7,7 @@ import { ASKS, TELLS } from "./tabs.js";
  * Of any other nobody knows whether the owner that is gone had carried it out, so the person is told to look.
  */
 const AGAIN = new Set([
-  "devices", "export_state", "invitations", "join", "list_invites", "list_passkeys", "mark_read", "open_group",
+  "devices", "export_state", "health", "invitations", "join", "list_invites", "list_passkeys", "mark_read", "open_group",
   "passkey_options", "people", "preview_link", "rename_device", "rename_passkey", "send_text", "set_name", "sign_in_options", "start",
 ]); // prettier-ignore
 const INTERRUPTED = {

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { labelOf, labels } from "../../web/components/people.js";
+import { report } from "../../web/components/report.js";
 import { lastSeq, rows } from "../../web/components/rows.js";
-import { dayName, initials, shortTime, toneOf, until } from "../../web/components/time.js";
+import { dayName, initials, shortTime, span, toneOf, until } from "../../web/components/time.js";
 
 const at = (day, hour, minute = 0) => new Date(2026, 10, day, hour, minute).getTime();
 const NOW = at(21, 15);
@@ -24,6 +25,28 @@ describe("times in words", () => {
     const ahead = (minutes) => until(NOW + minutes * MINUTE, NOW);
     assert.deepEqual([ahead(-1), ahead(1), ahead(45), ahead(180), ahead(60 * 24 * 7)], ["now", "in 1 minute", "in 45 minutes", "in 3 hours", "in 7 days"]);
   });
+});
+
+test("how long something has been", () => {
+  const said = [0, 1, 119, 120, 47 * 60, 48 * 60].map((minutes) => span(minutes * MINUTE));
+  assert.deepEqual(said, ["0 minutes", "1 minute", "119 minutes", "2 hours", "47 hours", "2 days"]);
+});
+
+test("the health of a group as text is its findings and the storage, and nothing else of it", () => {
+  const health = {
+    at: Date.UTC(2026, 10, 21, 19, 5),
+    group_id: "11111111-1111-4111-8111-111111111111",
+    last_commit: { leaf: 1, name: "Ada", at: 0 },
+    out_of_date: [{ leaf: 2, name: "Sam", days: 9 }],
+    findings: [
+      { what: "state", text: "active", good: true },
+      { what: "causes", text: "gap 2", good: true },
+    ],
+  };
+  const head = "Coterie, a group at 2026-11-21 19:05 UTC\nstate: active\ncauses: gap 2\nstorage: ";
+  assert.equal(report(health, true), `${head}kept by the browser`);
+  assert.equal(report(health, false), `${head}may be cleared by the browser`);
+  assert.equal(report(health, null), `${head}not known`);
 });
 
 test("initials are letters, whole ones, of any script", () => {

@@ -4,7 +4,7 @@ import { Icon } from "./icon.js";
 const SHOWN_MS = 2500;
 
 /** Copies `text`; where the browser refuses, says to do it by hand. */
-export function CopyButton({ text, label }) {
+export function CopyButton({ text, label, what = "link" }) {
   const [said, say] = useState(null);
   useEffect(() => {
     if (!said) return undefined;
@@ -16,7 +16,7 @@ export function CopyButton({ text, label }) {
       await navigator.clipboard.writeText(text);
       say("Copied");
     } catch {
-      say("Select the link and copy it by hand");
+      say(`Select the ${what} and copy it by hand`);
     }
   };
   return html`

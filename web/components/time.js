@@ -17,6 +17,9 @@ export function dayName(at, now = Date.now(), locale = undefined) {
   return new Date(at).toLocaleDateString(locale, { weekday: "long", day: "numeric", month: "long", year });
 }
 
+/** Date and time to the second. */
+export const moment = (at, locale) => new Date(at).toLocaleString(locale, { dateStyle: "medium", timeStyle: "medium" });
+
 /** The short time of a list: a clock time today, else a date. */
 export function shortTime(at, now = Date.now(), locale = undefined) {
   if (day(at) === day(now)) return clock(at, locale);
@@ -34,6 +37,19 @@ export function until(at, now = Date.now()) {
   const [count, unit] =
     minutes < 90 ? [minutes, "minute"] : minutes < 36 * 60 ? [Math.round(minutes / 60), "hour"] : [Math.round(minutes / 1440), "day"];
   return `in ${count} ${unit}${count === 1 ? "" : "s"}`;
+}
+
+const SPANS = [
+  [1440, "day"],
+  [60, "hour"],
+  [1, "minute"],
+];
+
+/** How long something has been: in minutes up to two hours, in hours up to two days, in days. */
+export function span(milliseconds) {
+  const minutes = Math.floor(milliseconds / 60_000);
+  const [size, unit] = SPANS.find(([size]) => minutes >= 2 * size || size === 1);
+  return counted(Math.floor(minutes / size), unit);
 }
 
 /** "1 member", "3 members". */

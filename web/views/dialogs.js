@@ -1,7 +1,9 @@
 // Which dialog is open. `dialog` in the state is a name, or {kind, …} where it is about something.
 import { html } from "../components/html.js";
 import { Add } from "./add.js";
+import { Again } from "./again.js";
 import { Forget, Leave, Remove, RevokeDevice, SignOut } from "./confirms.js";
+import { Health } from "./health.js";
 import { Invite } from "./invite.js";
 import { Members } from "./members.js";
 import { NewGroup, OpenLink } from "./new_group.js";
@@ -12,8 +14,10 @@ const DIALOGS = {
   open_link: OpenLink,
   settings: Settings,
   members: Members,
+  health: Health,
   invite: Invite,
   add: Add,
+  again: Again,
   remove: Remove,
   leave: Leave,
   forget: Forget,

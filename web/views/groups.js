@@ -1,15 +1,10 @@
 // The list: joins that wait, groups with their last line, who one is, and how the connection is.
 import { Brand } from "../components/brand.js";
+import { CONNECTION } from "../components/connection.js";
 import { html } from "../components/html.js";
 import { Icon } from "../components/icon.js";
 import { rowOf } from "./group_rows.js";
 import { SignedOut } from "./signed_out.js";
-
-const CONNECTION = {
-  online: "Connected",
-  polling: "Connected, a little slower",
-  offline: "Not connected",
-};
 
 const Skeleton = () => html`
   <ul class="rows" aria-hidden="true">

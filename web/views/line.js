@@ -1,5 +1,6 @@
 // One row of a conversation. Drawn again only when something in it changed.
 import { Avatar } from "../components/avatar.js";
+import { Explained } from "../components/explained.js";
 import { html, useMemo } from "../components/html.js";
 import { Icon } from "../components/icon.js";
 import { clock } from "../components/time.js";
@@ -32,6 +33,13 @@ const Bubble = ({ line }) => html`
 const Face = ({ line, last, label }) =>
   last ? html`<${Avatar} name=${label.name} id=${line.sender ?? ""} />` : html`<span class="avatar-room"></span>`;
 
+/** What is said under a bubble: why it waits, why it failed, or why its text is not there. */
+function Below({ line, offline, act, group_id }) {
+  if (line.state === "failed") return html`<${Failed} ...${{ line, act, group_id }} />`;
+  if (line.state === "pending") return offline && html`<p class="waits">Goes out by itself when the connection is back.</p>`;
+  return line.advice && html`<${Explained} line=${line}>What is this?<//>`;
+}
+
 function Text({ row: { line, first, last }, label, offline, act, group_id }) {
   const classes = ["line", line.mine ? "mine" : "theirs", first && "first", last && "last", line.state === "failed" && "is-failed"];
   return html`
@@ -40,15 +48,18 @@ function Text({ row: { line, first, last }, label, offline, act, group_id }) {
       <div class="bubble-box">
         ${first && !line.mine ? html`<${Sender} label=${label} />` : html`<span class="hidden">${line.mine ? "You" : label.name}: </span>`}
         <${Bubble} line=${line} />
-        ${line.state === "pending" && offline && html`<p class="waits">Goes out by itself when the connection is back.</p>`}
-        ${line.state === "failed" && html`<${Failed} ...${{ line, act, group_id }} />`}
+        <${Below} ...${{ line, offline, act, group_id }} />
       </div>
     </li>
   `;
 }
 
+const Said = ({ line }) => html`<span>${line.text}</span> <time datetime=${new Date(line.at).toISOString()}>${clock(line.at)}</time>`;
+
 const Notice = ({ line }) => html`
-  <li class="notice" data-code=${line.code} data-key=${line.key}><span>${line.text}</span> <time datetime=${new Date(line.at).toISOString()}>${clock(line.at)}</time></li>
+  <li class="notice" data-code=${line.code} data-key=${line.key}>
+    ${line.advice ? html`<${Explained} line=${line}><${Said} line=${line} /> <span class="what-now">What now?</span><//>` : html`<${Said} line=${line} />`}
+  </li>
 `;
 
 const DRAW = {

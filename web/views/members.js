@@ -34,7 +34,9 @@ export function Members({ state, act, group }) {
             return html`<${Member} key=${member.identity} member=${member} label=${label} onRemove=${remove} />`;
           })}
         </ul>
+        <p class="hint">Something seems wrong? <button type="button" class="link" onClick=${() => act.show({ kind: "health", group })}>Health of this group</button></p>
         <div class="dialog-foot">
+          <${Earlier} ...${{ group, act }} />
           ${!group.can_forget
             ? html`<button type="button" class="plain danger" disabled=${!group.can_send} onClick=${() => act.show({ kind: "leave", group })}>Leave the group…</button>`
             : html`<button type="button" class="plain danger" onClick=${() => act.show({ kind: "forget", group })}>Delete from this device…</button>`}

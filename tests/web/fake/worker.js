@@ -42,6 +42,8 @@ const text = (sender, words, minutesAgo, more = {}) => ({
 });
 const notice = (code, words, minutesAgo) => ({ ...text(null, words, minutesAgo), kind: "notice", code, sender: null, mine: false, state: null });
 
+const GAP_ADVICE = "Coterie asked for them again, got none, and goes on without them. Whoever wrote them can send them again.";
+const NEWER_ADVICE = "It is kept, and shown once Coterie is new enough here: reload the page, or update the program.";
 const DAY = 1440;
 const LINES = [
   notice("created", "You created the group.", DAY + 300),
@@ -58,6 +60,8 @@ const LINES = [
   text(ME, "And <b>this</b> stays <script>text</script> & nothing else. A very long word: Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft", 57),
   text("u-lin#d-4", "Perfect. Train leaves 8:12, platform 4.", 20),
   text("u-sam#d-2", "Could we take the later one?", 5),
+  { ...notice("gap", "2 messages were held back by the service.", 5), advice: GAP_ADVICE },
+  text("u-sam#d-2", "This was sent by a newer version of Coterie.", 5, { code: "newer_version", advice: NEWER_ADVICE }),
   text("u-lin#d-4", "9:12 works too.", 4),
 ];
 
@@ -107,6 +111,34 @@ const DEVICES = [
 ];
 const PASSKEYS = [{ id: "p-1", friendly_name: "Phone", created_at: "2026-11-02T10:00:00Z", last_used_at: null }];
 
+const HEALTH = {
+  group_id: GROUP,
+  at: NOW,
+  state: "active",
+  code: null,
+  why: "",
+  epoch: 5,
+  last_commit: { leaf: 3, name: "Lin Zhao", at: NOW - 190 * MINUTE },
+  members: 4,
+  out_of_date: [{ leaf: 2, name: "Sam", days: 12 }],
+  outbox: { waiting: 0, oldest_at: null },
+  cursor: 141,
+  last_seq: 141,
+  service: "",
+  connection: "online",
+  causes: [
+    { code: "gap", times: 2, everywhere: 2, sentence: "Some messages were held back by the service.", advice: GAP_ADVICE },
+    { code: "newer_version", times: 1, everywhere: 4, sentence: "This was sent by a newer version of Coterie.", advice: NEWER_ADVICE },
+  ],
+  findings: [
+    { what: "state", text: "active", good: true },
+    { what: "epoch", text: "5, by leaf 3 at 2026-11-21 15:55 UTC", good: true },
+    { what: "members", text: "4; keys not renewed: leaf 2 (12 days)", good: true },
+    { what: "causes", text: "gap 2, newer_version 1", good: true },
+  ],
+  good: true,
+};
+
 const scene = self.SCENE ?? "talk"; // set by server.mjs: talk, first, offline, dead, ended
 
 let tabs = null;
@@ -141,6 +173,7 @@ const OPS = {
     setTimeout(() => emit({ event: "line", group_id, line: { ...pending, key: key((seq += 1)), ...state }, was: pending.key }), 80);
     return pending;
   },
+  health: () => ({ ...HEALTH, at: Date.now() }),
   discard_line: ({ group_id, key: gone }) => emit({ event: "line_gone", group_id, key: gone }) ?? {},
   list_invites: () => invites,
   create_invite: () => (invites.push(INVITE), INVITE),
