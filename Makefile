@@ -4,7 +4,7 @@ SETUP = $(PYTHON) tools/setup.py
 SUITES = .venv/bin/python tools/suites.py
 .DEFAULT_GOAL := help
 TESTS = test-unit test-contract test-vectors test-db test-conformance test-supabase test-pyodide test-web test-e2e
-.PHONY: help run chat test lint authz load soak conformance chaos wheels bench pictures lock setup clean $(TESTS)
+.PHONY: help run chat test lint authz load soak conformance chaos tabs wheels bench pictures lock setup clean $(TESTS)
 
 help: ## list the targets
 	@sed -n 's/^\([a-z%-]*\):.*## /\1\t/p' Makefile | awk -F '\t' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -46,6 +46,10 @@ authz: ## everybody asks everything by every method, forged tokens everywhere, s
 chaos: ## kill the service and Postgres and cut connections under load, and miss nothing (SECONDS, SEED)
 	@$(SETUP) conformance
 	@PYTHONPATH=.:conformance .venv/bin/python tests/chaos/run.py
+
+tabs: ## tabs of one browser are closed and killed while all of them send, and nothing is lost or doubled (TABS, MESSAGES, BLOWS, SEED)
+	@$(SETUP) test
+	@PYTHONPATH=.:conformance .venv/bin/python tests/tabs/run.py
 
 load: ## the service under load: sends, fan-out, reads, sizes, several processes (PARTS)
 	@$(SETUP) test

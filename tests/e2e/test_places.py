@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import queue
+import re
 import subprocess
 import sys
 import threading
@@ -17,32 +18,43 @@ from tests.e2e.people import SOON_MS
 from tests.support.server import ROOT
 
 
-def test_a_second_tab_waits_and_can_take_over(meet: Meet) -> None:
+def test_two_tabs_show_and_act_and_one_goes_on_when_the_other_is_closed(meet: Meet) -> None:
     alice = meet("Alice")
     alice.start()
     alice.create("Friends")
-    alice.say("from the first tab")
-    alice.all_sent()
     first, second = alice.page, alice.new_page()
     second.goto(alice.origin)
-    expect(second.get_by_role("heading", name="Coterie is open in another tab")).to_be_visible(
-        timeout=SOON_MS
-    )
-    second.get_by_role("button", name="Use it here").click()
-    expect(second.get_by_role("button", name="New group")).to_be_enabled(timeout=SOON_MS)
-    expect(first.get_by_role("heading", name="Coterie was moved to another tab")).to_be_visible(
-        timeout=SOON_MS
-    )
     alice.page = second
     alice.open("Friends")
-    alice.sees("from the first tab")
     alice.say("from the second tab")
-    alice.sees("from the first tab", "from the second tab")
-    alice.all_sent()
-    second.close()
     alice.page = first
-    expect(first.get_by_role("button", name="New group")).to_be_enabled(timeout=SOON_MS)
-    alice.sees("from the first tab", "from the second tab")
+    alice.sees("from the second tab")
+    alice.say("from the first tab")
+    alice.composer.fill("half a line")
+    alice.page = second
+    alice.composer.fill("half another line")
+    alice.sees("from the second tab", "from the first tab")
+    alice.all_sent()
+    first.close()  # it owned the state
+    alice.composer.press("Enter")
+    alice.sees("from the second tab", "from the first tab", "half another line")
+    alice.all_sent()
+
+
+def test_what_one_tab_changes_of_the_person_the_others_know(meet: Meet) -> None:
+    alice = meet("Alice")
+    first, second = alice.page, alice.new_page()
+    second.goto(alice.origin)
+    expect(second.get_by_label("What should others call you?")).to_be_visible(timeout=SOON_MS)
+    alice.start()
+    expect(second.get_by_role("button", name="New group")).to_be_enabled(timeout=SOON_MS)
+    alice.page = second
+    alice.create("Friends")
+    second.get_by_role("button", name="Settings").click()
+    second.get_by_role("button", name="Sign out…").click()
+    second.get_by_role("dialog").get_by_role("button", name=re.compile("^Sign out")).click()
+    for page in (first, second):
+        expect(page.get_by_label("What should others call you?")).to_be_visible(timeout=SOON_MS)
 
 
 def test_a_link_of_a_group_one_is_in_opens_the_group(meet: Meet) -> None:

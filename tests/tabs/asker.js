@@ -1,0 +1,35 @@
+// In every tab under test: asks through the page's own bridge, and tells the test what was answered and when.
+// `told` is the test's; it gets [what, value] with the time in milliseconds since 1970.
+(() => {
+  const now = () => performance.timeOrigin + performance.now();
+  const tell = (what, value) => globalThis.told(what, value, now());
+  const module = () => performance.getEntriesByType("resource").map(({ name }) => name).find((name) => name.endsWith("/bridge.js"));
+
+  async function connect() {
+    const { Bridge } = await import(module());
+    const page = { onEvents() {}, onStart: () => tell("start", ""), onFailure: (error) => tell("failure", error.code) };
+    return new Bridge(page);
+  }
+
+  let bridge = null;
+  globalThis.ask = async (op, data) => (await (bridge ??= connect())).call(op, data);
+
+  /** Say all of these, so many at once, each told as soon as it was saved. */
+  globalThis.say = async (group_id, texts, width) => {
+    const left = [...texts];
+    const next = async () => {
+      while (left.length) {
+        const text = left.shift();
+        await tell("said", text); // the test knows of it before it can arrive anywhere
+        await globalThis.ask("send_text", { group_id, text, line_id: crypto.randomUUID() });
+        tell("saved", text);
+      }
+    };
+    try {
+      await Promise.all(Array.from({ length: width }, next));
+      tell("done", "");
+    } catch (error) {
+      tell("failure", `${error.code}: ${error.message}`);
+    }
+  };
+})();
