@@ -101,7 +101,7 @@ class Hearing(Machine):
 
         While the group is caught up with, every epoch but the last is gone already: these wait for its end.
         """
-        for row in turn.rows(Outgoing, group.key):
+        for row in turn.rows(Outgoing, group.key) if group.state == "active" else []:
             if row.key in self._blocked and row.kind == "message":
                 outbox.stale(turn, row, self._blocked)
         self._blocked = {key for key in self._blocked if not key.startswith(group.key)}

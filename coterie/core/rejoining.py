@@ -10,7 +10,7 @@ from typing import Any
 
 from coterie.core import device, people
 from coterie.core.effects import CatchUp
-from coterie.core.group import lines, outbox, pace, rejoin
+from coterie.core.group import lines, rejoin
 from coterie.core.mls import Member
 from coterie.core.records import Group, Outgoing, group_key
 from coterie.core.state import Turn
@@ -167,9 +167,7 @@ def not_taken(turn: Turn, row: Outgoing, status: int, body: dict[str, Any]) -> N
     """The service did not take the rejoin: its record goes, and another is built from a new GroupInfo, or none."""
     group = lines.need(turn, row.group_id)
     turn.delete(row)
-    if status == outbox.TOO_SOON:
-        rejoin.later(turn, group, 2 * pace.retry_after(body))
-    elif body.get("code") == "stale_epoch":
+    if body.get("code") == "stale_epoch":
         _lost(turn, group)
     else:
         _unable(turn, group, Unfit("rejoin_refused", [_sentence(status, body)]))

@@ -14,9 +14,9 @@ from coterie.core import people, views
 from coterie.core.effects import Call, LookAgain
 from coterie.core.group import lines, outbox, pace
 from coterie.core.mls import Member
-from coterie.core.records import Group, Invite, Outgoing
+from coterie.core.records import Group, Invite, Outgoing, Sent
 from coterie.core.state import Turn
-from coterie_wire import Envelope
+from coterie_wire import Envelope, uuid_bytes
 
 ANSWER_WITHIN = 15_000
 """How long the service has to hand over the GroupInfo before it is asked again, in milliseconds."""
@@ -65,6 +65,9 @@ def pass_over(turn: Turn, group: Group, envelope: Envelope) -> Group:
         return back(turn, group, row)
     if row and row.kind == "message":
         return outbox.settle(turn, group, row, envelope.seq, group.index)
+    sent = turn.get(Sent, uuid_bytes(envelope.message_id))
+    if sent and sent.hash == envelope.hash:
+        return group
     group = lines.counted(group, "passed_over")
     group = group.with_(passed=group.passed + (envelope.kind == "application"))
     turn.put(group)
