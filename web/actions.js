@@ -1,7 +1,7 @@
 // What a person can do on the page: calls over the bridge, and what they change in the state.
 import { groupsInOrder } from "./state.js";
 import { readLink } from "./link.js";
-import { canPasskeys, makePasskey, usePasskey } from "./passkeys.js";
+import { canPasskeys, makePasskey, secretOf, usePasskey } from "./passkeys.js";
 
 const REFRESHED = 200; // lines that are read again at most when a name changes
 /**
@@ -190,6 +190,18 @@ export function createActions(session, get, dispatch) {
       const credential = await usePasskey(options);
       dispatch({ type: "snapshot", snapshot: await call("sign_in_verify", { challenge_id, credential }) });
       keepStorage();
+    },
+    lockState: () => call("lock_state"),
+    /** `current` and `following`: what opens the lock as it is and as it will be; null for a passkey that is asked. */
+    async lockWith(way, current, following) {
+      const known = (await call("lock_state")).credential;
+      await call("lock_with", { way, current: current ?? (await secretOf(known)), following: following ?? (await secretOf(null)) });
+    },
+    lock: () => call("lock"), // every tab is told, and reloads
+    unlock: (passphrase) => call("unlock", { passphrase }), // every tab is told, and starts
+    async unlockWithPasskey() {
+      const { prf } = await secretOf((await call("lock_state")).credential);
+      await call("unlock", { prf });
     },
     async exportState() {
       saveFile(await call("export_state"), "coterie-copy.bin");

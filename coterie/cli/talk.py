@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from typing import Any
 
+from coterie.cli.again import start_again
 from coterie.cli.directory import HELP as DIRECTORY_HELP
 from coterie.cli.directory import Command, Directory
 from coterie.cli.screen import Screen, clean
@@ -19,6 +20,7 @@ HELP = f"""/invite             make an invite link
 {DIRECTORY_HELP}
 /leave              leave the group
 /rejoin             try to come back into a group that is stuck
+/again              start a broken group again, without whoever broke it
 /quit               stop; the group goes on
 //text              send a line that begins with a slash"""
 HISTORY = 20
@@ -73,6 +75,7 @@ class Conversation:
             "/members": self._members,
             "/leave": self._leave,
             "/rejoin": self._rejoin,
+            "/again": self._start_again,
             "/passkey": self._no_passkey,
             "/help": self._help,
             **Directory(client, screen, group_id).commands,
@@ -271,6 +274,12 @@ class Conversation:
 
     async def _rejoin(self, _: str) -> None:
         await self._client.rejoin(group_id=self._group_id)
+
+    async def _start_again(self, _: str) -> None:
+        new = await start_again(self._client, self._screen, self._group_id)
+        self._show_what_came()
+        self._screen.say(f"-- It goes on in a new group: coterie chat --group {new}")
+        self._gone.set()
 
     async def _no_passkey(self, _: str) -> None:
         self._screen.say(NO_PASSKEY)

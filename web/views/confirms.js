@@ -3,7 +3,7 @@ import { Dialog } from "../components/dialog.js";
 import { html } from "../components/html.js";
 import { useTask } from "../components/task.js";
 
-function Confirm({ act, title, button, work, children }) {
+export function Confirm({ act, title, button, work, children }) {
   const [run, busy, problem] = useTask(work);
   return html`
     <${Dialog} title=${title} onClose=${act.hide}>

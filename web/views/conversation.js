@@ -4,6 +4,7 @@ import { html } from "../components/html.js";
 import { Icon } from "../components/icon.js";
 import { useTask } from "../components/task.js";
 import { counted } from "../components/time.js";
+import { Onward } from "./again.js";
 import { Composer } from "./composer.js";
 import { Lines } from "./lines.js";
 import { SignedOut } from "./signed_out.js";
@@ -41,6 +42,7 @@ function Closed({ group, act }) {
   return html`
     <div class="closed">
       <p>${group.why}</p>
+      <${Onward} ...${{ group, act }} />
       ${group.can_rejoin && html`<${WayBack} ...${{ group, act }} />`}
       ${group.can_forget && html`<button type="button" class="plain" onClick=${() => act.show({ kind: "forget", group })}>Delete from this device…</button>`}
     </div>

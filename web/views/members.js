@@ -5,6 +5,7 @@ import { html } from "../components/html.js";
 import { Icon } from "../components/icon.js";
 import { labels } from "../components/people.js";
 import { counted } from "../components/time.js";
+import { Earlier } from "./again.js";
 
 const Member = ({ member, label, onRemove }) => html`
   <li class="member">

@@ -8,7 +8,8 @@ STOPPED = {
     "bad_commit": Cause(
         Kind.STOPPED,
         "This group is broken: {0} made a change that cannot be accepted.",
-        "Nothing after it can be read here, and nothing is sent. Your history stays. Make a new group without {0}.",
+        "Nothing after it can be read here, and nothing is sent. Your history stays. Start the group again"
+        " without {0}; that it was {0} is the service's word, so ask when you doubt it.",
     ),
     "missed_commit": Cause(
         Kind.STOPPED,
@@ -23,7 +24,8 @@ STOPPED = {
     "refused_commit": Cause(
         Kind.STOPPED,
         "This group is broken: the service refused a change of this device and delivered it later.",
-        "The service broke its word, so this device cannot follow. Your history stays. Make a new group.",
+        "The service broke its word, so this device cannot follow. Your history stays. Try to get back in, or start"
+        " the group again.",
     ),
     "replaced_self": Cause(
         Kind.STOPPED,

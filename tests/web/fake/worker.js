@@ -78,6 +78,9 @@ const group = (group_id, name, more = {}) => ({
   can_send: true,
   can_forget: false,
   can_rejoin: false,
+  again: null,
+  after: null,
+  goes_on_in: null,
   ...more,
 });
 const GROUPS = [
