@@ -20,13 +20,13 @@ from pyodide.ffi import to_js
 from coterie.backup import Backups
 from coterie.client import Client
 from coterie.errors import CoterieError, StateError
+from coterie.storage import indexeddb
 from coterie.storage.indexeddb import IndexedDbStore
 from coterie.transport.fetch import FetchTransport
 
 Operation = Callable[..., Awaitable[Any]]
 
 OPERATIONS: Mapping[str, Operation] = {
-    "start": Client.start,
     "set_name": Client.set_name,
     "create_group": Client.create_group,
     "open_group": Client.open_group,
@@ -75,6 +75,10 @@ BACKUPS: Mapping[str, Operation] = {
 }
 """All that the page can ask for, of the client and of its backups. What is not here does not exist for it."""
 
+OWN = frozenset({"start", "lock", "lock_state", "lock_with", "unlock"})
+"""What `Page` does itself: it is about whether there is a client."""
+
+NOT_STARTED = StateError("not_started", "Coterie is still starting. Try again.")
 INTERNAL = "Something went wrong inside Coterie. Reload the page; nothing that was saved is lost."
 MESSAGES_SHOWN = (AttributeError, ImportError, NameError, TypeError)
 """Errors whose message is about code; the message of any other may hold what was typed, or a key."""
@@ -124,6 +128,7 @@ class Page:
         self._stretch = stretch
         self._on_event = on_event
         self._client: Client | None = None
+        self._store: IndexedDbStore | None = None
         self._backups: Backups | None = None
         self._starting = asyncio.Lock()
 
@@ -139,8 +144,9 @@ class Page:
         return to_js(result) if isinstance(result, bytes) else json.dumps({"result": result})
 
     def _operation(self, op: str) -> Operation:
-        if op == "start":
-            return self._start
+        if op in OWN:
+            own: Operation = getattr(self, f"_{op}")
+            return own
         if op in BACKUPS:
             return self._bound(BACKUPS[op], self._backups)
         if op in OPERATIONS:
@@ -149,7 +155,7 @@ class Page:
 
     def _bound(self, method: Operation, target: Client | Backups | None) -> Operation:
         if target is None:
-            raise StateError("not_started", "Coterie is still starting. Try again.")
+            raise NOT_STARTED
         return lambda **fields: method(target, **fields)
 
     async def _stretched(self, secret: bytes, salt: bytes, memory_kib: int, passes: int, lanes: int) -> bytes:
@@ -162,9 +168,10 @@ class Page:
         async with self._starting:
             if self._client is not None:
                 return self._client.snapshot()
+            store = await IndexedDbStore.open(self._storage)
             client = Client(
                 mls=importlib.import_module("coterie_mls"),
-                store=await IndexedDbStore.open(self._storage),
+                store=store,
                 transport=FetchTransport(self._origin),
                 clock=BrowserClock(),
                 on_event=lambda event: self._on_event(json.dumps(event)),
@@ -176,9 +183,45 @@ class Page:
             except BaseException:
                 await client.close()
                 raise
-            self._client = client
+            self._client, self._store = client, store
             self._backups = client.backups(self._stretched)
             return snapshot
+
+    async def _lock_state(self) -> dict[str, Any]:
+        """How this device is locked: `{way, credential, salt}`. Raises `StorageError`."""
+        return await indexeddb.lock_state(self._storage)
+
+    async def _unlock(self, **given: str) -> dict[str, Any]:
+        """Let `start` open the state, in every tab. Raises `LocalError`: `wrong_passphrase`, `wrong_passkey`."""
+        await indexeddb.unlock(self._storage, _credentials(given))
+        self._on_event(json.dumps({"event": "unlocked"}))
+        return {}
+
+    async def _lock_with(
+        self, *, way: str, current: dict[str, str], following: dict[str, str]
+    ) -> dict[str, Any]:
+        """Lock this device in another way from now on. Raises as `IndexedDbStore.keep`."""
+        if self._store is None:
+            raise NOT_STARTED
+        await self._store.keep(way, _credentials(current), _credentials(following))
+        return {}
+
+    async def _lock(self) -> dict[str, Any]:
+        """Stop, and forget the keys in every tab. Raises `LocalError` (`not_locked`), `StorageError`."""
+        async with self._starting:
+            if self._store is None or self._client is None:
+                raise NOT_STARTED
+            await self._store.lockable()
+            client, self._client, self._store, self._backups = self._client, None, None, None
+            await client.close()
+            await (await IndexedDbStore.open(self._storage)).lock()
+        self._on_event(json.dumps({"event": "locked"}))
+        return {}
+
+
+def _credentials(given: Mapping[str, str]) -> dict[str, str | bytes]:
+    """What opens a lock: `passphrase` as text, `prf` and `credential` of a passkey from hex."""
+    return {name: text if name == "passphrase" else bytes.fromhex(text) for name, text in given.items()}
 
 
 def _fields(data: Any) -> dict[str, Any]:

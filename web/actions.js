@@ -1,8 +1,12 @@
 // What a person can do on the page: calls over the bridge, and what they change in the state.
+import { createBackups } from "./backups.js";
+import { saveFile } from "./files.js";
 import { groupsInOrder } from "./state.js";
+import { keepStorage as askToKeep, lookAtStorage, storageKept } from "./storage.js";
 import { readLink } from "./link.js";
 import { canPasskeys, makePasskey, secretOf, usePasskey } from "./passkeys.js";
 
+const HINTED = "coterie.backup_hint"; // says only that the hint was seen
 const REFRESHED = 200; // lines that are read again at most when a name changes
 /**
  * @param {{call: Function, restart: Function}} session whoever carries out operations now
@@ -18,6 +22,25 @@ export function createActions(session, get, dispatch) {
   const hide = () => dispatch({ type: "dialog", dialog: null });
   const draft = (group_id, text) => dispatch({ type: "draft", group_id, text });
   const enter = (group_id) => go({ view: "group", group_id });
+
+  /** Asks the browser not to clear this device's data, where there is something to lose; shows what it says. */
+  async function keepStorage() {
+    await askToKeep();
+    await noteStorage();
+  }
+
+  async function noteStorage() {
+    const hinted = localStorage.getItem(HINTED) !== null;
+    dispatch({ type: "storage", storage: { ...(await lookAtStorage()), hinted } });
+  }
+
+  const backups = createBackups(call);
+
+  /** The hint to make a backup has been read, or followed. */
+  function hinted() {
+    localStorage.setItem(HINTED, "1");
+    noteStorage();
+  }
 
   async function preview() {
     const { link } = get().link;
@@ -81,6 +104,11 @@ export function createActions(session, get, dispatch) {
     canPasskeys,
     linkDone: () => dispatch({ type: "link_done" }),
     reload: () => location.reload(),
+    /** The reload finds nothing, maybe not even the sign that there was something: it is told here that there was. */
+    beginAnew() {
+      history.replaceState({ ...history.state, lost: true }, "");
+      location.reload();
+    },
 
     async setName(name) {
       dispatch({ type: "named", ...(await call("set_name", { name: name.trim() })) });
@@ -204,33 +232,27 @@ export function createActions(session, get, dispatch) {
       await call("unlock", { prf });
     },
     async exportState() {
-      saveFile(await call("export_state"), "coterie-copy.bin");
+      saveFile([await call("export_state")], "coterie-copy.bin");
     },
     async importState(bytes) {
       dispatch({ type: "snapshot", snapshot: await call("import_state", bytes) });
     },
+    async backUp(passphrase, onSize) {
+      const size = await backups.backUp(passphrase, onSize);
+      hinted();
+      return size;
+    },
+    restore: backups.restore,
+    keepStorage,
+    noteStorage,
+    hinted,
     async signOut() {
       await call("sign_out");
+      localStorage.removeItem(HINTED);
       session.restart();
     },
   };
 }
 
-/** Asks the browser not to clear this device's state by itself; it may say no, and then the page works all the same. */
-const keepStorage = () => void navigator.storage?.persist?.().catch(() => {});
-
-/** Whether the browser promised not to clear this device's data; null where it does not say. */
-const storageKept = () => navigator.storage?.persisted?.().catch(() => null) ?? null;
-
 /** Asks before the page is closed while a line is not saved yet; that takes milliseconds, or as long as Python boots. */
 const stay = (event) => event.preventDefault();
-
-/** Hands bytes to the browser's downloads. */
-function saveFile(bytes, name) {
-  const url = URL.createObjectURL(new Blob([bytes], { type: "application/octet-stream" }));
-  const anchor = document.createElement("a");
-  anchor.href = url;
-  anchor.download = name;
-  anchor.click();
-  setTimeout(() => URL.revokeObjectURL(url), 60_000);
-}

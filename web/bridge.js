@@ -7,13 +7,16 @@ import { ASKS, TELLS } from "./tabs.js";
  * Of any other nobody knows whether the owner that is gone had carried it out, so the person is told to look.
  */
 const AGAIN = new Set([
-  "devices", "export_state", "health", "invitations", "join", "list_invites", "list_passkeys", "mark_read", "open_group",
+  "devices", "export_state", "health", "invitations", "join", "list_invites", "list_passkeys", "lock_state", "mark_read", "open_group",
   "passkey_options", "people", "preview_link", "rename_device", "rename_passkey", "send_text", "set_name", "sign_in_options", "start",
 ]); // prettier-ignore
 const INTERRUPTED = {
   code: "interrupted",
   sentence: "The tab that was at work here has gone before it could say whether this was done. Look, and otherwise do it again.",
 };
+
+/** Asked of an owner that could not start, because the device is locked. */
+const BEFORE = new Set(["lock_state", "unlock"]);
 
 /** Why an operation failed: `code` for programs, the message is a sentence for people. */
 export class BridgeError extends Error {
@@ -100,8 +103,13 @@ export class Bridge {
       this.#last += 1;
       const request = { id: this.#last, op, data, asked: false, resolve, reject };
       this.#open.set(request.id, request);
-      if (this.#started) this.#ask(request);
+      if (this.#started || BEFORE.has(op)) this.#ask(request);
     });
+  }
+
+  /** Ask an owner that could not start to try again. */
+  again() {
+    if (this.#owner && !this.#started) this.#start();
   }
 
   #ask(request) {

@@ -42,6 +42,8 @@ function onEvents(events) {
   for (const { event: type, ...fields } of events) {
     if (type === "refresh") again.add(fields.group_id);
     else if (type === "signed_out") return restart();
+    else if (type === "locked") return location.reload(); // what was shown goes with the page
+    else if (type === "unlocked") session.again();
     else next = reduce(next, { type, ...fields });
   }
   state.value = next;
@@ -52,17 +54,22 @@ function onEvents(events) {
 /** The client has started, in whichever tab; once more when another tab went on with it. */
 function onStart(snapshot) {
   const { known, link, phase } = get();
-  if (known && !snapshot.name && !snapshot.device_id) forgotten();
+  if ((known || history.state?.lost) && !snapshot.name && !snapshot.device_id) forgotten();
   dispatch({ type: phase === "ready" ? "resumed" : "snapshot", snapshot });
   for (const group_id of Object.keys(get().talks)) act.reread(group_id);
   if (link?.link && !link.preview) act.preview();
 }
 
-const onFailure = (reason) => dispatch({ type: "phase", phase: "failed", reason });
+/** A lock is a phase of its own, whose reason is what opens it. */
+function onFailure(sentence, code) {
+  const way = /^locked_(\w+)$/.exec(code)?.[1];
+  dispatch(way ? { type: "phase", phase: "locked", reason: way } : { type: "phase", phase: "failed", reason: sentence });
+}
 
 /** The browser threw away what it held: said, once, and not answered by pretending that nothing was lost. */
 function forgotten() {
   localStorage.removeItem(KNOWN);
+  history.replaceState({ ...history.state, lost: undefined }, "");
   dispatch({ type: "lost" });
 }
 
@@ -136,3 +143,4 @@ followRoute();
 followTalk();
 followTitle();
 followKnown();
+act.noteStorage();

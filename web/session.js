@@ -16,11 +16,11 @@ export class Session {
    * @param {object} page
    * @param {(events: object[]) => void} page.onEvents
    * @param {(snapshot: object) => void} page.onStart the client has started, or goes on in another tab
-   * @param {(sentence: string) => void} page.onFailure nobody can start it
+   * @param {(sentence: string, code?: string) => void} page.onFailure nobody can start it
    */
   constructor(page) {
     this.#page = page;
-    const onFailure = (error) => page.onFailure(error.message);
+    const onFailure = (error) => page.onFailure(error.message, error.code);
     this.#bridge = new Bridge({ onEvents: page.onEvents, onStart: page.onStart, onFailure });
     this.#employ(firstWorker);
     setInterval(() => this.#look(), LOOK_MS);
@@ -29,6 +29,9 @@ export class Session {
 
   /** Carry out an operation; rejects with a BridgeError. */
   call = (op, data) => this.#bridge.call(op, data);
+
+  /** Start once more what could not be started. */
+  again = () => this.#bridge.again();
 
   #employ(worker) {
     this.#worker = worker;

@@ -2,15 +2,17 @@
 // Events are the worker's (docs/bridge.md, `event` is their type) and the page's own; an unknown one is an error.
 
 export const PROBLEMS_SHOWN = 3;
+const GONE = "storage_gone"; // the browser took the database away while it was in use
 
 /** What is known before the worker has answered. `known`: this browser held an account when it was last here. */
 export function initial({ known = false, link = null, problem = null, group_id = null } = {}) {
   const route = link || problem ? { view: "join" } : group_id ? { view: "group", group_id } : { view: "home" };
   return {
-    phase: "opening", // opening, ready, failed
+    phase: "opening", // opening, ready, locked (`reason` says by what), failed
     reason: null, // why it failed, in a sentence
     known,
     lost: false, // the browser has thrown away what it held
+    storage: null, // what the browser says of the storage (web/storage.js), and whether a backup was hinted at
     me: null, // {user_id, device_id, name, read_only, session}
     connection: null,
     groups: {},
@@ -185,7 +187,12 @@ const ON = {
   /** Outcomes of adding somebody are shown in the dialog in which it was asked for, and nowhere later. */
   dialog: (state, { dialog }) => ({ ...state, dialog, additions: {} }),
 
+  /** Lines came into a group above those that are there: what is shown is read again. */
+  history: (state, { group_id }) => ({ ...state, talks: without(state.talks, group_id) }),
+  storage: (state, { storage }) => ({ ...state, storage }),
+
   problem(state, { code, sentence }) {
+    if (code === GONE) return { ...state, phase: "gone", reason: sentence };
     const said = state.me?.session?.why === sentence; // it stands on the page for as long as it holds
     if (said || state.problems.some((problem) => problem.sentence === sentence)) return state;
     const problem = { id: state.problem_count, code, sentence };

@@ -8,7 +8,6 @@ import { openSeeds } from "./seeds.js";
 import { forget, remember, unlocked } from "./unlocked.js";
 
 export { UPGRADES } from "./database.js";
-export { stretch } from "./stretching.js";
 
 const NAME = "coterie";
 const RING = "ring";
@@ -153,11 +152,16 @@ class Store {
     else remember(this.#name, await masterOf(this.#ring.record, this.#seeds, next));
   }
 
-  /** Close it, and forget the keys: whoever opens it has to unlock it. Throws `not_locked` when nothing would be asked. */
-  async lock() {
+  /** Throws `not_locked` while it would open for anybody. */
+  async lockable() {
     if (this.#ring.record.way === "device") {
       throw new KeyError("not_locked", "Choose a passphrase or a passkey first: without one there is nothing to unlock it with.");
     }
+  }
+
+  /** Close it, and forget the keys: whoever opens it has to unlock it. Throws `not_locked`. */
+  async lock() {
+    await this.lockable();
     await this.#renew();
     forget(this.#name);
     this.#end("storage_locked");

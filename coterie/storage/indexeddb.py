@@ -73,6 +73,10 @@ class IndexedDbStore:
         """
         await _typed(self._store.keep(way, _object(current), _object(following)))
 
+    async def lockable(self) -> None:
+        """Raise `LocalError` (`not_locked`) while it would open for anybody."""
+        await _typed(self._store.lockable())
+
     async def lock(self) -> None:
         """Close it and forget its keys, in every tab. Raises `LocalError` (`not_locked`), `StorageError`."""
         await _typed(self._store.lock())

@@ -7,6 +7,7 @@ import { Groups } from "./groups.js";
 import { Invitation } from "./invitation.js";
 import { Join } from "./join.js";
 import { Screen } from "./screen.js";
+import { Unlock } from "./unlock.js";
 import { Waiting } from "./waiting.js";
 import { Welcome } from "./welcome.js";
 
@@ -36,6 +37,7 @@ function Main({ state, act }) {
 const placeOf = ({ route, invitations }) => (route.view === "invitation" && !invitations[route.group_id] ? "home" : route.view);
 
 function Page({ state, act }) {
+  if (state.phase === "locked") return html`<${Unlock} ...${{ state, act }} />`;
   if (state.phase !== "opening" && state.phase !== "ready") return html`<${Screen} ...${{ state, act }} />`;
   if (state.route.view === "join" && state.link) return html`<${Join} ...${{ state, act }} />`;
   if (isNew(state)) return html`<${Welcome} ...${{ state, act }} />`;

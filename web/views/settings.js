@@ -4,6 +4,7 @@ import { FileButton } from "../components/file.js";
 import { html, useState } from "../components/html.js";
 import { useTask } from "../components/task.js";
 import { Devices } from "./devices.js";
+import { Lock } from "./lock.js";
 import { Passkeys } from "./passkeys.js";
 
 function Name({ state, act }) {
@@ -45,6 +46,7 @@ export const Settings = ({ state, act }) => html`
       ${state.me.read_only && html`<p class="notice-box">This is a copy of another device's state. It can read, but it never sends.</p>`}
       ${!state.me.read_only && html`<${Name} ...${{ state, act }} />`}
       ${state.me.session.state === "active" && html`<${Passkeys} ...${{ state, act }} /><${Devices} ...${{ state, act }} />`}
+      <${Lock} act=${act} />
       <${Copies} act=${act} empty=${!state.me.device_id} />
       <div class="dialog-foot"><button type="button" class="plain danger" onClick=${() => act.show("sign_out")}>Sign out…</button></div>
     </div>
