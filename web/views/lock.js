@@ -3,9 +3,8 @@ import { Field } from "../components/field.js";
 import { html, useEffect, useState } from "../components/html.js";
 import { useTask } from "../components/task.js";
 
-const NOTHING = {};
+const [NOTHING, OPEN] = [{}, "The lock is gone."];
 const LOCKED = "From now on it is asked for when Coterie is opened here.";
-const OPEN = "The lock is gone.";
 const NOBODY = "Nobody can give it back if you lose it.";
 
 const Secret = ({ id, label, value, onInput, current }) =>
