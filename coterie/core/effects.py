@@ -78,3 +78,7 @@ class Step:
 
     changes: dict[Row, bytes | None] = field(default_factory=dict)
     effects: tuple[Effect, ...] = ()
+
+    def without(self, kind: type[Effect]) -> Step:
+        """The same without effects of a kind."""
+        return Step(self.changes, tuple(effect for effect in self.effects if not isinstance(effect, kind)))

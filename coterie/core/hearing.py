@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from coterie.core import adding, answers, devices, invitations, joining, rejoining, updating
-from coterie.core.effects import DEVICE_LANE, DIRECTORY_LANE, Call, Step
+from coterie.core.effects import DEVICE_LANE, DIRECTORY_LANE, Acknowledge, Call, Step
 from coterie.core.group import commits, controls, inbox, lines, outbox, rejoin
 from coterie.core.machine import Machine
 from coterie.core.records import Group, Join, Outgoing, group_key
@@ -94,7 +94,10 @@ class Hearing(Machine):
             if before and after and after.epoch != before.epoch:
                 self._epoch_moved(turn, after)
 
-        return self._turn(now, work)[0]
+        step = self._turn(now, work)[0]
+        if self.standing.awaited:
+            step = step.without(Acknowledge)
+        return step
 
     def _epoch_moved(self, turn: Turn, group: Group) -> None:
         """Rows of the old epoch may be encrypted anew; joins are looked at again, other intents carried out.

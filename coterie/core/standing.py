@@ -11,7 +11,7 @@ from typing import Any
 
 from coterie.core import rejoining
 from coterie.core.effects import Call, Drain
-from coterie.core.records import Group, Outgoing, group_key
+from coterie.core.records import Group, Outgoing
 from coterie.core.state import Turn
 from coterie_wire import WireError, integer, uuid_text
 
@@ -24,13 +24,15 @@ class Standing:
     def __init__(self) -> None:
         self.awaited = False
         """Nothing of a group is posted."""
-        self._cursors: dict[str, int] = {}
-        """What was saved when the service was asked; its answer cannot be of before that."""
+        self._before: dict[str, Group] = {}
+        """The groups as they were at the start. What is read and written since is not posted and not acknowledged, so
+        the service's answer tells of nothing that came later.
+        """
 
     def wait(self, turn: Turn) -> None:
         """The service is about to be asked: hold back what would be posted."""
         self.awaited = True
-        self._cursors = {group.group_id: group.service_cursor for group in turn.rows(Group)}
+        self._before = {group.group_id: group for group in turn.rows(Group)}
 
     def ask_again(self, turn: Turn) -> None:
         """No answer has come yet."""
@@ -50,16 +52,17 @@ class Standing:
 
     def _compare(self, turn: Turn, entry: dict[str, Any]) -> None:
         try:
-            group = turn.get(Group, group_key(uuid_text(entry.get("group_id"))))
+            group = self._before.get(uuid_text(entry.get("group_id")))
             epoch, counter, last_seq, acked = (
                 integer(entry.get(name), name=name) for name in ("epoch", "counter", "last_seq", "acked_seq")
             )
         except WireError:
             return
-        if group is None or group.over:
+        now = turn.get(Group, group.key) if group else None
+        if group is None or now is None or now.over:
             return
         framed = group.counter if epoch == group.epoch else 0
         if (epoch >= group.epoch and counter > framed) or acked > group.service_cursor:
-            rejoining.behind(turn, group)
-        elif last_seq < self._cursors.get(group.group_id, 0):
+            rejoining.behind(turn, now)
+        elif last_seq < group.service_cursor:
             rejoining.went_back(turn, group.group_id, last_seq)
