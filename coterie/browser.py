@@ -80,6 +80,10 @@ OWN = frozenset({"start", "lock", "lock_state", "lock_with", "unlock"})
 
 NOT_STARTED = StateError("not_started", "Coterie is still starting. Try again.")
 INTERNAL = "Something went wrong inside Coterie. Reload the page; nothing that was saved is lost."
+GONE = (
+    "The browser has deleted what Coterie kept here, or you have cleared its data: your groups, what was said and your"
+    " keys. Nothing was sent after that. Reload to begin anew; a backup brings back what was said."
+)
 MESSAGES_SHOWN = (AttributeError, ImportError, NameError, TypeError)
 """Errors whose message is about code; the message of any other may hold what was typed, or a key."""
 
@@ -185,6 +189,7 @@ class Page:
                 raise
             self._client, self._store = client, store
             self._backups = client.backups(self._stretched)
+            client.spawn(_tell_when_gone(store, client))
             return snapshot
 
     async def _lock_state(self) -> dict[str, Any]:
@@ -222,6 +227,12 @@ class Page:
 def _credentials(given: Mapping[str, str]) -> dict[str, str | bytes]:
     """What opens a lock: `passphrase` as text, `prf` and `credential` of a passkey from hex."""
     return {name: text if name == "passphrase" else bytes.fromhex(text) for name, text in given.items()}
+
+
+async def _tell_when_gone(store: IndexedDbStore, client: Client) -> None:
+    """Say it at once when the storage is gone, not with the next line that can't be saved."""
+    await store.gone()
+    client.problem("storage_gone", GONE)
 
 
 def _fields(data: Any) -> dict[str, Any]:

@@ -33,7 +33,8 @@ export class StoreError extends Error {
 }
 
 const SENTENCES = {
-  storage_full: "There is no space left for this device's data.",
+  storage_full:
+    "There is no space left for this device's data, so nothing was saved or sent. Free some space on this device, then try again.",
   storage_newer: "This device's data was written by a newer version of Coterie. Reload the page.",
   storage_denied: "This browser does not let Coterie keep data. A private window or its settings may be the reason.",
   storage_in_use: "Another tab keeps an older version of Coterie open. Close it, then reload.",

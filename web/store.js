@@ -50,33 +50,44 @@ class Store {
   #seeds;
   #version;
   #lost = null; // the code of what ended this connection
+  gone; // resolves when the database is taken away while it is in use
   #last = Promise.resolve(); // commits go one after the other, in the order in which they were asked for
 
   /** Whoever opens it is the one writer from then on: the version is raised, and a writer before it gets `storage_lost`. */
   static async of(db, name) {
-    const seeds = await openSeeds(name);
-    const record = await rowOf(db, KEYS, RING);
-    const ring = record ? await Ring.open(record, seeds, unlocked(name)) : null;
-    const store = new Store(db, name, seeds);
-    store.#ring = ring;
-    store.#version = await store.#transaction([WRITER], "readwrite", (transaction, done) => {
+    const store = new Store(db, name, await openSeeds(name));
+    const record = await store.#begin();
+    if (record) store.#ring = await Ring.open(record, store.#seeds, unlocked(name));
+    else await store.#encrypt();
+    return store;
+  }
+
+  /** The record of the keys, as it stays from here on: it is read in the transaction that ends other writers. */
+  #begin() {
+    return this.#transaction([WRITER, KEYS], "readwrite", (transaction, done) => {
       const writer = transaction.objectStore(WRITER);
-      const found = writer.get("version");
-      found.onsuccess = () => {
-        writer.put(found.result + 1, "version");
-        done(found.result + 1);
+      const version = writer.get("version");
+      const record = transaction.objectStore(KEYS).get(RING);
+      record.onsuccess = () => {
+        this.#version = version.result + 1;
+        writer.put(this.#version, "version");
+        done(record.result);
       };
     });
-    if (!ring) await store.#encrypt();
-    return store;
   }
 
   constructor(db, name, seeds) {
     this.#db = db;
     this.#name = name;
     this.#seeds = seeds;
-    db.onversionchange = () => this.#end("storage_gone"); // a newer page, or a deletion, must not wait for this one
-    db.onclose = () => this.#end("storage_gone"); // the browser took it away: cleared site data, eviction
+    this.gone = new Promise((resolve) => {
+      const taken = () => {
+        this.#end("storage_gone");
+        resolve();
+      };
+      db.onversionchange = taken; // a newer page, or a deletion, must not wait for this one
+      db.onclose = taken; // the browser took it away: cleared site data, eviction
+    });
   }
 
   #end(code) {
@@ -137,9 +148,7 @@ class Store {
 
   /** Delete every row of every table, with the keys that opened what may be left of them. */
   async clear() {
-    const before = this.#ring;
-    const made = () => Ring.create(this.#seeds, before.record);
-    await this.#change(this.#tables, made, (transaction) => {
+    await this.#change(this.#tables, () => Ring.create(this.#seeds), (transaction) => {
       for (const table of this.#tables) transaction.objectStore(table).clear();
     });
     forget(this.#name);

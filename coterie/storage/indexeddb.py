@@ -54,6 +54,10 @@ class IndexedDbStore:
         upper = None if end is None or not limit else to_js(end)
         return _rows(await _typed(self._store.page(table, to_js(prefix), upper, max(limit, 0))))
 
+    async def gone(self) -> None:
+        """Wait until the browser takes the database away: cleared site data, eviction, a newer page."""
+        await self._store.gone
+
     async def commit(self, changes: Changes) -> None:
         """As `ports.Store.commit`, with `durability: "strict"`."""
         check_changes(changes)

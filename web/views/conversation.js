@@ -15,7 +15,7 @@ const Head = ({ group, act }) => html`
     <${Avatar} name=${group.name} id=${group.group_id} />
     <div class="talk-title">
       <h1>${group.name}</h1>
-      <p>${group.state === "active" ? counted(group.members, "member") : "Closed"}</p>
+      <p>${group.state === "active" ? counted(group.members, "member") : group.state === "archive" ? "Only to read" : "Closed"}</p>
     </div>
     ${group.state === "active" &&
     html`<button type="button" class="plain" aria-label="Invite" onClick=${() => act.show("invite")} disabled=${!group.can_send}><${Icon} name="link" /><span class="wide-only">Invite</span></button>`}

@@ -2,17 +2,21 @@
 import { html } from "../components/html.js";
 import { Add } from "./add.js";
 import { Again } from "./again.js";
+import { Backup } from "./backup.js";
 import { Forget, Leave, Remove, RevokeDevice, SignOut } from "./confirms.js";
 import { Health } from "./health.js";
 import { Invite } from "./invite.js";
 import { Members } from "./members.js";
 import { NewGroup, OpenLink } from "./new_group.js";
+import { Restore } from "./restore.js";
 import { Settings } from "./settings.js";
 
 const DIALOGS = {
   new_group: NewGroup,
   open_link: OpenLink,
   settings: Settings,
+  backup: Backup,
+  restore: Restore,
   members: Members,
   health: Health,
   invite: Invite,

@@ -5,6 +5,7 @@ import { html } from "../components/html.js";
 import { Icon } from "../components/icon.js";
 import { rowOf } from "./group_rows.js";
 import { SignedOut } from "./signed_out.js";
+import { BackupHint } from "./storage.js";
 
 const Skeleton = () => html`
   <ul class="rows" aria-hidden="true">
@@ -57,6 +58,7 @@ export function Groups({ state, act }) {
         <ul class="rows">
           ${invitations.map(row.invitation)} ${joins.map(row.join)} ${groups.map(row.group)}
         </ul>
+        <${BackupHint} ...${{ state, act }} />
       </div>
       <${Foot} ...${{ state, act, some }} />
     </nav>

@@ -8,9 +8,9 @@ export const Screen = ({ state, act }) => html`
     <${Brand} />
     <section class="card card-center" aria-live="polite">
       <span class="card-sign"><${Icon} name="alert" /></span>
-      <h1>Coterie can't run here</h1>
+      <h1>${state.phase === "gone" ? "What Coterie kept here is gone" : "Coterie can't run here"}</h1>
       <p>${state.reason}</p>
-      <button type="button" class="primary" onClick=${act.reload}>Reload the page</button>
+      <button type="button" class="primary" onClick=${state.phase === "gone" ? act.beginAnew : act.reload}>Reload the page</button>
     </section>
   </main>
 `;

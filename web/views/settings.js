@@ -6,6 +6,7 @@ import { useTask } from "../components/task.js";
 import { Devices } from "./devices.js";
 import { Lock } from "./lock.js";
 import { Passkeys } from "./passkeys.js";
+import { Storage } from "./storage.js";
 
 function Name({ state, act }) {
   const [name, setName] = useState(state.me.name ?? "");
@@ -47,6 +48,7 @@ export const Settings = ({ state, act }) => html`
       ${!state.me.read_only && html`<${Name} ...${{ state, act }} />`}
       ${state.me.session.state === "active" && html`<${Passkeys} ...${{ state, act }} /><${Devices} ...${{ state, act }} />`}
       <${Lock} act=${act} />
+      <${Storage} ...${{ state, act }} />
       <${Copies} act=${act} empty=${!state.me.device_id} />
       <div class="dialog-foot"><button type="button" class="plain danger" onClick=${() => act.show("sign_out")}>Sign out…</button></div>
     </div>

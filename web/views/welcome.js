@@ -4,6 +4,7 @@ import { Field, NAME_MAX } from "../components/field.js";
 import { FileButton } from "../components/file.js";
 import { html, useState } from "../components/html.js";
 import { useTask } from "../components/task.js";
+import { Private } from "./storage.js";
 
 /** For one who was here before; a new device has none of what was said. */
 function SignIn({ act }) {
@@ -13,6 +14,14 @@ function SignIn({ act }) {
     ${problem && html`<p class="wrong" role="alert">${problem}</p>`}
   `;
 }
+
+const Copy = ({ onFile }) => html`
+  <details class="more">
+    <summary>I have an exported copy</summary>
+    <p>A copy shows your groups and what was said. It can't send, because the device it was made on may still be in use.</p>
+    <${FileButton} label="Open a copy…" onFile=${onFile} />
+  </details>
+`;
 
 /** Signed in as somebody who can come back, not as a guest. */
 const isUser = (session) => session?.state === "active" && !session.guest;
@@ -31,14 +40,15 @@ export function Welcome({ state, act }) {
       <${Brand} large />
       <form class="card" onSubmit=${onSubmit}>
         ${state.lost &&
-        html`<p class="notice-box">This browser no longer holds your groups: its storage was cleared. You begin anew, and can join again by a link.</p>`}
+        html`<p class="notice-box" role="status">This browser no longer holds your groups: its storage was cleared, and the keys with it. You begin anew. A backup brings back what was said; into the groups you come again by a link.</p>`}
+        <${Private} state=${state} />
         ${signedIn && html`<p class="notice-box" role="status">You are signed in on a new device. What was said before is on your other devices; a member of each group can add this one.</p>`}
         <h1>Talk in private, from a link</h1>
         <p>No account, no phone number. What you write is encrypted on this device; the server can't read a word.</p>
         <${Field}
           id="name"
           label="What should others call you?"
-          hint="Shown to the members of your groups. You can change it later."
+          hint="Shown to the members of your groups. You can change it later. All of it stays in this browser: in a private window it is gone when you close it."
           value=${name}
           onInput=${setName}
           maxlength=${NAME_MAX}
@@ -47,11 +57,8 @@ export function Welcome({ state, act }) {
         <button type="submit" class="primary wide" disabled=${busy || !name.trim()}>${busy ? "One moment…" : "Start"}</button>
         ${(problem ?? trouble) && html`<p class="wrong" role="alert">${problem ?? trouble}</p>`}
         ${!signedIn && act.canPasskeys() && html`<${SignIn} act=${act} />`}
-        <details class="more">
-          <summary>I have an exported copy</summary>
-          <p>A copy shows your groups and what was said. It can't send, because the device it was made on may still be in use.</p>
-          <${FileButton} label="Open a copy…" onFile=${restore} />
-        </details>
+        <button type="button" class="plain wide" disabled=${state.phase !== "ready"} onClick=${() => act.show("restore")}>Restore a backup…</button>
+        <${Copy} onFile=${restore} />
       </form>
     </main>
   `;

@@ -1,0 +1,38 @@
+// Backup and restore, piece by piece: no file stands in memory, here or in the worker.
+// What is in one, and how it is sealed, is coterie/core/backup.py's affair.
+import { saveFile } from "./files.js";
+
+const PIECE = 256 * 1024; // bytes that are handed over at once; between two of them the page goes on
+
+const today = () => new Date().toISOString().slice(0, 10);
+
+/** @param {(op: string, data?: object) => Promise<any>} call */
+export const createBackups = (call) => ({
+  /** Make a backup, and hand it to the downloads; its size in bytes. `onSize` hears how much there is so far. */
+  async backUp(passphrase, onSize) {
+    await call("backup_begin", { passphrase });
+    const pieces = [];
+    let size = 0;
+    for (let piece = await call("backup_read"); piece.length; piece = await call("backup_read")) {
+      pieces.push(new Blob([piece])); // which the browser may keep on its disk
+      size += piece.length;
+      onSize(size);
+    }
+    saveFile(pieces, `coterie-${today()}.backup`);
+    return size;
+  },
+
+  /**
+   * Put a backup beside what is here: `{groups, lines}` that were new. Rejects with a BridgeError: nothing was changed.
+   * @param {Blob} file
+   * @param {{passphrase: string, mine?: boolean, onPart: (part: number) => void}} options `onPart` hears how far it is, from 0 to 1
+   */
+  async restore(file, { passphrase, mine = false, onPart }) {
+    await call("restore_begin", { passphrase, mine });
+    for (let at = 0; at < file.size; at += PIECE) {
+      await call("restore_write", new Uint8Array(await file.slice(at, at + PIECE).arrayBuffer()));
+      onPart(Math.min(1, (at + PIECE) / file.size));
+    }
+    return call("restore_end");
+  },
+});

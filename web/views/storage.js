@@ -1,0 +1,48 @@
+// What the browser promises of this device's storage, and what to do where it promises nothing.
+import { amount } from "../components/amount.js";
+import { html } from "../components/html.js";
+import { useTask } from "../components/task.js";
+
+const KEPT = {
+  true: "This browser has promised not to delete it by itself. It goes all the same when you clear its data.",
+  false: "This browser may delete it when space is short, or when you were not here for long. A backup keeps what was said.",
+  null: "This browser does not say whether it keeps it. A backup keeps what was said.",
+};
+
+/** A part of the settings. */
+export function Storage({ state, act }) {
+  const [keep, asking] = useTask(act.keepStorage);
+  const { kept = null, usage = null, quota = null } = state.storage ?? {};
+  return html`
+    <section class="part" aria-labelledby="storage">
+      <h3 id="storage">Storage and backup</h3>
+      <p class="hint">Your groups, their history and your keys lie in this browser, and nowhere else. ${KEPT[kept]}</p>
+      ${usage !== null && html`<p class="hint">${amount(usage)} are used${quota ? ` of ${amount(quota)}` : ""}.</p>`}
+      <div class="side-buttons">
+        <button type="button" class="plain" onClick=${() => act.show("backup")}>Back up…</button>
+        <button type="button" class="plain" onClick=${() => act.show("restore")}>Restore…</button>
+        ${kept === false && html`<button type="button" class="plain" disabled=${asking} onClick=${keep}>Ask the browser to keep it</button>`}
+      </div>
+    </section>
+  `;
+}
+
+/** Where what is written does not outlast the window, said before anybody relies on it. */
+export const Private = ({ state }) =>
+  state.storage?.private &&
+  html`<p class="notice-box" role="status">This is a private window: all that Coterie keeps here is gone when you close it, your place in the groups too. Use a normal window for what you want to keep.</p>`;
+
+/** Once, where there is something to lose and the browser does not promise to keep it. */
+export function BackupHint({ state, act }) {
+  const groups = Object.values(state.groups).some((group) => group.state !== "archive");
+  if (state.storage?.kept !== false || state.storage.hinted || !groups || state.me?.read_only) return null;
+  return html`
+    <section class="notice-box" aria-label="Storage">
+      <p>This browser has not promised to keep what is here. A backup does.</p>
+      <div class="side-buttons">
+        <button type="button" class="plain" onClick=${() => act.show("backup")}>Back up…</button>
+        <button type="button" class="plain" onClick=${act.hinted}>Not now</button>
+      </div>
+    </section>
+  `;
+}
