@@ -19,8 +19,8 @@ Made from `coterie/core/causes/` by `python tools/failures.py`; do not edit it h
 Whatever cannot be read, was not taken or calls for a look becomes a line in the conversation with one of these codes,
 and opens there to what follows. Each group counts how often each happened, in the transaction that moved it. *Health of
 this group* (in its members' dialog) and `coterie doctor` show the counts, how far the group is against the service,
-what waits to be sent, who made the last change and whose keys are old, and give it as text without names, keys or anything
-that was written; there, and below, *somebody* stands for a name.
+what waits to be sent, who made the last change and whose keys are old, and give it as text without names, keys or
+anything that was written; there, and below, *somebody* stands for a name.
 """
 PARTS = {
     Kind.UNREADABLE: "Not read, or not taken",

@@ -1,0 +1,79 @@
+"""Something that could not be read, in a real page: its line says why and what follows, the group counts it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from playwright.sync_api import expect
+
+from tests.e2e.conftest import Meet
+from tests.e2e.people import SOON_MS, Person
+from tests.e2e.plain_proxy import without_websockets
+from tests.support.server import Service
+
+
+class Meddler:
+    """Changes the next message that comes through it."""
+
+    def __init__(self) -> None:
+        self.armed = False
+
+    def __call__(self, function: str, request: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+        for envelope in answer.get("envelopes", []) if function == "get_messages" and self.armed else []:
+            envelope["mls_bytes"] = envelope["mls_bytes"][:-2] + "00"
+            self.armed = False
+            break
+        return answer
+
+
+def test_a_message_that_was_changed_is_explained_counted_and_reported(service: Service, meet: Meet) -> None:
+    meddler = Meddler()
+    with without_websockets(service.url, meddler) as origin:
+        alice, bob = meet("Alice"), meet("Bob", origin)
+        alice.start()
+        alice.create("Friends")
+        bob.join(alice.invite().replace(service.url, origin))
+        alice.say("before")
+        bob.sees("before")
+        meddler.armed = True
+        alice.say("never read")
+        bob.sees_notice("tampered")
+        alice.say("after")
+        bob.sees("before", "after")
+        explained(bob)
+        reported(bob)
+        bob.reload()
+        bob.sees_notice("tampered")
+
+
+def explained(bob: Person) -> None:
+    """The line opens, by the keyboard too."""
+    line = bob.page.locator("ol.lines .notice[data-code=tampered]")
+    follows = line.get_by_text("Coterie did not open it and goes on. Whoever wrote it can send it again.")
+    expect(follows).to_be_hidden()
+    line.locator("summary").press("Enter")
+    expect(follows).to_be_visible()
+    expect(line.locator("code")).to_have_text("tampered")
+
+
+def reported(bob: Person) -> None:
+    """From the group's menu, and as text that may be handed on."""
+    opener = bob.page.get_by_role("button", name="Members and more")
+    opener.click()
+    bob.page.get_by_role("button", name="Health of this group").click()
+    dialog = bob.page.get_by_role("dialog", name="Health of Friends")
+    expect(dialog.get_by_text("All is well.")).to_be_visible(timeout=SOON_MS)
+    expect(
+        dialog.locator("summary", has_text="A message was changed on the way").locator(".tag")
+    ).to_contain_text("1")
+    expect(dialog).to_contain_text("Connected, a little slower")
+    bob.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    dialog.get_by_role("button", name="Copy as text").click()
+    expect(dialog.get_by_role("button", name="Copied")).to_be_visible()
+    report: str = bob.page.evaluate("navigator.clipboard.readText()")
+    assert "\nstate: active\n" in report
+    assert "\ncauses: tampered 1\n" in report
+    assert not [told for told in ("Alice", "Bob", "Friends", "before", "after") if told in report]
+    bob.page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    expect(opener).to_be_focused()
