@@ -47,18 +47,16 @@ async function unwrapMaster(record, wrapped, credentials) {
 
 const seedKey = async (seed) => derive(await base(seed), "wrapping-context");
 
-/** A seed in the file's other place, or, where there is no such file, in the record itself. */
-async function newSeed(seeds, slot) {
+/** A seed in a place of its own, or, where there are no such places, in the record itself. */
+async function newSeed(seeds) {
   const seed = random(KEY_SIZE);
-  if (!seeds) return [{ slot: null, seed }, seed];
-  await seeds.write(slot, seed);
-  return [{ slot }, seed];
+  return [seeds ? { place: await seeds.write(seed) } : { seed }, seed];
 }
 
 /** What is wrapped in a record under its seed. Throws `key_lost`. */
 async function opened(record, seeds) {
   if (record.v !== VERSION) throw fail("storage_newer");
-  const seed = record.seed ?? (seeds && (await seeds.read(record.slot)));
+  const seed = record.seed ?? (seeds && (await seeds.read(record.place)));
   const wrapped = seed && (await open(await seedKey(seed), record.wrapped, join("ring")));
   if (!wrapped) throw fail("key_lost");
   return [seed, wrapped];
@@ -98,18 +96,18 @@ export class Ring {
   }
 
   /** A new master key that nothing locks. */
-  static async create(seeds, before = null) {
+  static async create(seeds) {
     const master = random(KEY_SIZE);
     const [fields, wrapped] = await wrapMaster("device", master, {});
-    const ring = await Ring.#make(fields, wrapped, seeds, await base(master), before);
+    const ring = await Ring.#make(fields, wrapped, seeds, await base(master));
     master.fill(0);
     return ring;
   }
 
-  static async #make(fields, wrapped, seeds, master, before) {
-    const [place, seed] = await newSeed(seeds, before?.slot === 0 ? 1 : 0);
+  static async #make(fields, wrapped, seeds, master) {
+    const [kept, seed] = await newSeed(seeds);
     const sealed = await seal(await seedKey(seed), wrapped, join("ring"));
-    const record = { v: VERSION, ...fields, ...place, wrapped: sealed, renewed: Date.now() };
+    const record = { v: VERSION, ...fields, ...kept, wrapped: sealed, renewed: Date.now() };
     return new Ring(record, seeds, master).#ready(seed, wrapped);
   }
 
@@ -118,7 +116,7 @@ export class Ring {
     const [seed, wrapped] = await opened(record, seeds);
     if (!master && record.way !== "device") throw new KeyError(...LOCKED[record.way]);
     const ring = new Ring(record, seeds, master ?? (await masterOf(record, seeds, {})));
-    await ring.retire(record.slot === 0 ? 1 : 0); // left when it broke off after a new seed was saved
+    await seeds?.sweep(record.place);
     return ring.#ready(seed, wrapped);
   }
 
@@ -126,7 +124,7 @@ export class Ring {
   renewed() {
     const { key, salt, credential, way } = this.record;
     const fields = { way, ...(key && { key }), ...(salt && { salt, credential }) };
-    return Ring.#make(fields, this.#wrapped, this.#seeds, this.#master, this.record);
+    return Ring.#make(fields, this.#wrapped, this.#seeds, this.#master);
   }
 
   /** The same master key, locked in another way, under a new seed. Throws as `masterOf`, and `bad_passphrase`. */
@@ -134,12 +132,12 @@ export class Ring {
     const master = await unwrapMaster(this.record, this.#wrapped, current);
     const [fields, wrapped] = await wrapMaster(way, master, next);
     master.fill(0);
-    return Ring.#make(fields, wrapped, this.#seeds, this.#master, this.record);
+    return Ring.#make(fields, wrapped, this.#seeds, this.#master);
   }
 
   /** Overwrite a seed, once nothing that is stored needs it. */
-  async retire(slot = this.record.slot) {
-    if (this.#seeds && slot !== null && slot !== undefined) await this.#seeds.write(slot, new Uint8Array(KEY_SIZE));
+  async retire() {
+    if (this.record.place) await this.#seeds.retire(this.record.place);
   }
 
   /** A value as it is stored: bound to its table and key. */

@@ -1,39 +1,65 @@
-// Two places of 32 bytes in a file of the origin private file system, which is overwritten in place and flushed. IndexedDB
-// can't do that: it appends, and keeps what was deleted until it compacts.
+// Seeds of 32 bytes, each in a file of its own in the origin private file system, where it is overwritten in place. IndexedDB
+// can't do that: it appends, and keeps what was deleted until it compacts. No place serves twice: a tab that was frozen while it
+// renewed the keys, and was given up, wakes to files that nobody needs, whatever it then writes or overwrites.
 const SIZE = 32;
+const SECURED = new Set(["SecurityError", "TypeError"]); // a browser that has no such files: some private windows
 
-/**
- * The file of this name, made if it is not there; null in a browser that has none (some private windows).
- * `read(slot)` gives 32 bytes, zeros where nothing was written.
- */
+/** The seeds of this database; null in a browser that can't keep any. Places are names of files. */
 export async function openSeeds(name) {
-  let file;
   try {
-    file = await (await navigator.storage.getDirectory()).getFileHandle(`${name}.seeds`, { create: true });
-    if (!file.createSyncAccessHandle) return null;
+    if (!FileSystemFileHandle.prototype.createSyncAccessHandle) return null;
+    return new Seeds(await (await navigator.storage.getDirectory()).getDirectoryHandle(`${name}.seeds`, { create: true }));
   } catch (error) {
-    if (error.name === "SecurityError" || error instanceof TypeError) return null;
+    if (SECURED.has(error.name)) return null;
     throw error;
   }
-  const use = async (work) => {
-    const access = await file.createSyncAccessHandle();
+}
+
+class Seeds {
+  #folder;
+
+  constructor(folder) {
+    this.#folder = folder;
+  }
+
+  /** The 32 bytes in a place, or null. */
+  async read(place) {
     try {
-      return work(access);
+      const file = await (await this.#folder.getFileHandle(place)).getFile();
+      return new Uint8Array(await file.arrayBuffer());
+    } catch (error) {
+      if (error.name === "NotFoundError") return null;
+      throw error;
+    }
+  }
+
+  /** Keep 32 bytes; their place. */
+  async write(seed) {
+    const place = crypto.randomUUID();
+    await this.#put(place, seed);
+    return place;
+  }
+
+  /** Overwrite what is in a place. */
+  async retire(place) {
+    await this.#put(place, new Uint8Array(SIZE));
+    await this.#folder.removeEntry(place);
+  }
+
+  /** Overwrite all but one: what was left when a renewal broke off. A file that a frozen tab has open goes another time. */
+  async sweep(kept) {
+    for await (const place of this.#folder.keys()) {
+      if (place !== kept) await this.retire(place).catch(() => {});
+    }
+  }
+
+  async #put(place, seed) {
+    const access = await (await this.#folder.getFileHandle(place, { create: true })).createSyncAccessHandle();
+    try {
+      access.write(seed, { at: 0 });
+      access.flush();
     } finally {
       access.close();
     }
-  };
-  return {
-    read: (slot) =>
-      use((access) => {
-        const seed = new Uint8Array(SIZE);
-        access.read(seed, { at: slot * SIZE });
-        return seed;
-      }),
-    write: (slot, seed) =>
-      use((access) => {
-        access.write(seed, { at: slot * SIZE });
-        access.flush();
-      }),
-  };
+  }
 }
