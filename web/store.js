@@ -1,127 +1,93 @@
-// The state of this device in IndexedDB: one database, one object store for each table, keys and values bytes.
-// Python's side is coterie/storage/indexeddb.py. Every commit is one transaction with strict durability, and compares
-// and raises a version in it, so that a second writer is noticed before it does harm.
+// The state of this device in IndexedDB: one database, one object store for each table, keys and values bytes; values are
+// encrypted (web/at_rest.js). Python's side is coterie/storage/indexeddb.py. Every commit is one transaction with strict
+// durability, and compares and raises a version in it, so that a second writer is noticed before it does harm.
+import { Ring, masterOf, wayOf } from "./at_rest.js";
+import { KEYS, UPGRADES, WRITER, fail, openDatabase, rowOf, rowsOf, transact, typed } from "./database.js";
+import { KeyError, join } from "./keys.js";
+import { openSeeds } from "./seeds.js";
+import { forget, remember, unlocked } from "./unlocked.js";
 
-const TABLES_1 = [
-  "mls", "device", "groups", "chats", "messages", "outbox", "sent", "invites", "joins", "profiles", "seen",
-]; // prettier-ignore
-const TABLES_2 = ["packages", "invitations", "contacts"];
-const WRITER = "writer"; // one row: "version" -> how many commits there were
+export { UPGRADES } from "./database.js";
 
-/** Entry n leads from version n to n + 1; all that are needed run in one transaction. Released entries never change. */
-export const UPGRADES = [
-  (db) => {
-    for (const table of TABLES_1) db.createObjectStore(table);
-    db.createObjectStore(WRITER).put(0, "version");
-  },
-  (db) => {
-    for (const table of TABLES_2) db.createObjectStore(table);
-  },
-];
+const NAME = "coterie";
+const RING = "ring";
+const MLS = "mls";
+const RENEW_MS = 10 * 60_000; // how long a key that was used may lie readable in what IndexedDB has not compacted yet
+const AT_ONCE = 500; // rows that are opened together
 
-/** `name` is the code, `message` the sentence; Python turns it into StorageError, or StorageLost for the last two. */
-class StoreError extends Error {
-  constructor(code, sentence, cause) {
-    super(sentence, { cause });
-    this.name = code;
-  }
-}
-
-const SENTENCES = {
-  storage_full: "There is no space left for this device's data.",
-  storage_newer: "This device's data was written by a newer version of Coterie. Reload the page.",
-  storage_denied: "This browser does not let Coterie keep data. A private window or its settings may be the reason.",
-  storage_in_use: "Another tab keeps an older version of Coterie open. Close it, then reload.",
-  storage_closed: "This device's storage was closed.",
-  storage_corrupt: "This device's data is damaged.",
-  storage_lost: "Another tab has written to this device's data. Reload the page.",
-  storage_gone: "This device's data was deleted or taken over while it was in use. Reload the page.",
-};
-
-const CODES = {
-  QuotaExceededError: "storage_full",
-  VersionError: "storage_newer",
-  SecurityError: "storage_denied",
-  NotFoundError: "storage_corrupt",
-  InvalidStateError: "storage_gone",
-};
-
-const fail = (code, cause) => new StoreError(code, SENTENCES[code], cause);
-
-/** Any error as a StoreError. */
-function typed(error) {
-  if (error instanceof StoreError) return error;
-  const code = CODES[error?.name];
-  if (code) return fail(code, error);
-  return new StoreError("storage_failed", `This device's data can't be used (${error?.name ?? "aborted"}).`, error);
-}
-
-// The one way of values in and out. Encryption at rest takes its place here, bound to table and key; it is asynchronous,
-// and all of it ends before a transaction begins, because IndexedDB commits one that waits for anything else.
-const seal = async (table, key, value) => value;
-const unseal = async (table, key, value) => value;
-
-const PATIENCE_MS = 3000; // another tab that makes room first ends the transaction it is in
-
-/** Open (and create, or bring up to date) the database, to be its one writer. Rejects with a StoreError. */
-export function openStore(name = "coterie", upgrades = UPGRADES, patience = PATIENCE_MS) {
-  return new Promise((resolve, reject) => {
-    const request = indexedDB.open(name, upgrades.length);
-    let refused = false;
-    let blocked;
-    request.onupgradeneeded = ({ oldVersion }) => upgrade(request, upgrades.slice(oldVersion));
-    request.onblocked = () => {
-      blocked = setTimeout(() => {
-        refused = true;
-        reject(fail("storage_in_use"));
-      }, patience);
-    };
-    request.onerror = () => reject(typed(request.error));
-    request.onsuccess = () => {
-      clearTimeout(blocked);
-      if (refused) request.result.close();
-      else Store.of(request.result).then(resolve, reject);
-    };
-  }).catch((error) => {
-    throw typed(error);
-  });
-}
-
-/** A step that throws takes all of them back: the database stays as it was. */
-function upgrade({ result, transaction }, steps) {
+/** Open (and create, or bring up to date) the database, to be its one writer. Rejects with a StoreError, or `locked_…`. */
+export async function openStore(name = NAME, upgrades = UPGRADES, patience = undefined) {
+  const db = await openDatabase(name, upgrades, patience);
   try {
-    for (const step of steps) step(result, transaction);
+    return await Store.of(db, name);
   } catch (error) {
-    console.error("bringing the storage up to date failed", error);
-    transaction.abort();
+    db.close();
+    throw typed(error);
   }
 }
+
+async function withRecord(name, work) {
+  const db = await openDatabase(name);
+  try {
+    return await work(await rowOf(db, KEYS, RING));
+  } finally {
+    db.close();
+  }
+}
+
+/** How this device is locked: `way` device (not), passphrase or passkey, with the passkey's credential and salt. */
+export const lockState = (name = NAME) => withRecord(name, (record) => wayOf(record ?? { way: "device" }));
+
+/** Let `openStore` open it. Throws `wrong_passphrase`, `wrong_passkey`. @param {{passphrase?: string, prf?: Uint8Array}} credentials */
+export const unlock = (credentials, name = NAME) =>
+  withRecord(name, async (record) => remember(name, await masterOf(record, await openSeeds(name), credentials)));
 
 /** An open database. `version` is that of the last commit this one knows of. */
 class Store {
   #db;
+  #name;
+  #ring = null;
+  #seeds;
   #version;
   #lost = null; // the code of what ended this connection
+  gone; // resolves when the database is taken away while it is in use
   #last = Promise.resolve(); // commits go one after the other, in the order in which they were asked for
 
   /** Whoever opens it is the one writer from then on: the version is raised, and a writer before it gets `storage_lost`. */
-  static async of(db) {
-    const store = new Store(db);
-    store.#version = await store.#transaction([WRITER], "readwrite", (transaction, done) => {
-      const writer = transaction.objectStore(WRITER);
-      const found = writer.get("version");
-      found.onsuccess = () => {
-        writer.put(found.result + 1, "version");
-        done(found.result + 1);
-      };
-    });
+  static async of(db, name) {
+    const store = new Store(db, name, await openSeeds(name));
+    const record = await store.#begin();
+    if (record) store.#ring = await Ring.open(record, store.#seeds, unlocked(name));
+    else await store.#encrypt();
     return store;
   }
 
-  constructor(db) {
+  /** The record of the keys, as it stays from here on: it is read in the transaction that ends other writers. */
+  #begin() {
+    return this.#transaction([WRITER, KEYS], "readwrite", (transaction, done) => {
+      const writer = transaction.objectStore(WRITER);
+      const version = writer.get("version");
+      const record = transaction.objectStore(KEYS).get(RING);
+      record.onsuccess = () => {
+        this.#version = version.result + 1;
+        writer.put(this.#version, "version");
+        done(record.result);
+      };
+    });
+  }
+
+  constructor(db, name, seeds) {
     this.#db = db;
-    db.onversionchange = () => this.#end("storage_gone"); // a newer page, or a deletion, must not wait for this one
-    db.onclose = () => this.#end("storage_gone"); // the browser took it away: cleared site data, eviction
+    this.#name = name;
+    this.#seeds = seeds;
+    this.gone = new Promise((resolve) => {
+      const taken = () => {
+        this.#end("storage_gone");
+        resolve();
+      };
+      db.onversionchange = taken; // a newer page, or a deletion, must not wait for this one
+      db.onclose = taken; // the browser took it away: cleared site data, eviction
+    });
   }
 
   #end(code) {
@@ -129,38 +95,31 @@ class Store {
     this.#db.close();
   }
 
-  /** Run `work(transaction, done)`; what `done` was given, once the transaction is complete. */
-  #transaction(stores, mode, work) {
-    if (this.#lost) return Promise.reject(fail(this.#lost));
-    return new Promise((resolve, reject) => {
-      const transaction = this.#db.transaction(stores, mode, { durability: "strict" });
-      let result;
-      let cause = null;
-      transaction.oncomplete = () => resolve(result);
-      transaction.onabort = () => reject(typed(cause ?? transaction.error));
-      const stop = (error) => {
-        cause ??= error;
-        transaction.abort();
-      };
-      try {
-        work(transaction, (value) => (result = value), stop);
-      } catch (error) {
-        stop(error);
-      }
-    }).catch((error) => {
+  get #tables() {
+    return [...this.#db.objectStoreNames].filter((table) => table !== WRITER && table !== KEYS);
+  }
+
+  async #transaction(stores, mode, work) {
+    if (this.#lost) throw fail(this.#lost);
+    try {
+      return await transact(this.#db, stores, mode, work);
+    } catch (error) {
       throw this.#lost ? fail(this.#lost, error) : typed(error);
-    });
+    }
+  }
+
+  #rows(table) {
+    return this.#lost ? Promise.reject(fail(this.#lost)) : rowsOf(this.#db, table);
   }
 
   /** All rows of a table in the order of their keys, packed. */
   async load(table) {
-    const rows = await this.#transaction([table], "readonly", (transaction, done) => {
-      const store = transaction.objectStore(table);
-      const keys = store.getAllKeys();
-      const values = store.getAll();
-      values.onsuccess = () => done(keys.result.map((key, at) => [new Uint8Array(key), values.result[at]]));
-    });
-    return packed(table, rows);
+    const read = async () => packed(table, await this.#rows(table).catch((error) => this.#told(error)), this.#ring);
+    return table === MLS ? this.#inTurn(read) : read(); // so that its key does not change in between
+  }
+
+  #told(error) {
+    throw this.#lost ? fail(this.#lost, error) : typed(error);
   }
 
   /** The last `limit` rows with lower <= key < upper (null: no end), ascending, packed. */
@@ -176,34 +135,90 @@ class Store {
         cursor.continue();
       };
     });
-    return packed(table, rows);
+    return packed(table, rows, this.#ring);
   }
 
   /** Write rows, `[table, key, value]` with null to delete, all or none of them. */
   commit(rows) {
-    const sealing = Promise.all(
-      rows.map(async ([table, key, value]) => [table, key, value == null ? null : await seal(table, key, value)]),
-    );
-    return this.#write([...new Set(rows.map(([table]) => table))], sealing, (transaction, sealed) => {
-      for (const [table, key, value] of sealed) {
-        const store = transaction.objectStore(table);
-        if (value === null) store.delete(key);
-        else store.put(value, key);
-      }
-    });
+    const tables = [...new Set(rows.map(([table]) => table))];
+    const written = this.#write(tables, () => sealed(rows, this.#ring), put);
+    if (tables.includes(MLS) && Date.now() - this.#ring.record.renewed > RENEW_MS) this.#renew().catch(report);
+    return written;
   }
 
-  /** Delete every row of every table. */
-  clear() {
-    const tables = [...this.#db.objectStoreNames].filter((table) => table !== WRITER);
-    return this.#write(tables, null, (transaction) => {
-      for (const table of tables) transaction.objectStore(table).clear();
+  /** Delete every row of every table, with the keys that opened what may be left of them. */
+  async clear() {
+    await this.#change(this.#tables, () => Ring.create(this.#seeds), (transaction) => {
+      for (const table of this.#tables) transaction.objectStore(table).clear();
     });
+    forget(this.#name);
   }
 
-  #write(tables, preparing, work) {
-    const writing = this.#last.then(async () => {
-      const prepared = await preparing;
+  /** Lock it in this way from now on. Throws `wrong_passphrase`, `wrong_passkey`, `bad_passphrase`. */
+  async keep(way, current, next) {
+    await this.#renew(() => this.#ring.locked(way, current, next));
+    if (way === "device") forget(this.#name);
+    else remember(this.#name, await masterOf(this.#ring.record, this.#seeds, next));
+  }
+
+  /** Throws `not_locked` while it would open for anybody. */
+  async lockable() {
+    if (this.#ring.record.way === "device") {
+      throw new KeyError("not_locked", "Choose a passphrase or a passkey first: without one there is nothing to unlock it with.");
+    }
+  }
+
+  /** Close it, and forget the keys: whoever opens it has to unlock it. Throws `not_locked`. */
+  async lock() {
+    await this.lockable();
+    await this.#renew();
+    forget(this.#name);
+    this.#end("storage_locked");
+  }
+
+  /** The rows of a database from before they were encrypted, in one transaction. */
+  #encrypt() {
+    const rows = async () => {
+      const all = await Promise.all(this.#tables.map(async (table) => [table, await this.#rows(table)]));
+      return all.flatMap(([table, found]) => found.map(([key, value]) => [table, key, value]));
+    };
+    return this.#change(this.#tables, () => Ring.create(this.#seeds), put, rows);
+  }
+
+  /** New keys for the MLS rows; whatever IndexedDB keeps of the earlier ones can't be opened any more. */
+  #renew(made = () => this.#ring.renewed()) {
+    const rows = async () => {
+      const found = await this.#rows(MLS);
+      return Promise.all(found.map(async ([key, value]) => [MLS, key, await this.#ring.unseal(MLS, key, value)]));
+    };
+    return this.#change([MLS], made, put, rows);
+  }
+
+  /** Another ring in the place of this one, in one transaction with the rows that go with it. */
+  async #change(tables, made, work, rows = async () => []) {
+    const before = this.#ring;
+    let ring;
+    const prepare = async () => {
+      ring = await made();
+      return sealed(await rows(), ring);
+    };
+    await this.#write([...tables, KEYS], prepare, (transaction, prepared) => {
+      work(transaction, prepared);
+      transaction.objectStore(KEYS).put(ring.record, RING);
+    }, () => (this.#ring = ring));
+    await before?.retire();
+  }
+
+  #inTurn(work) {
+    const turn = this.#last.then(work);
+    this.#last = turn.catch(() => {});
+    return turn;
+  }
+
+  #write(tables, prepare, work, then = () => {}) {
+    return this.#inTurn(async () => {
+      if (this.#lost) throw fail(this.#lost);
+      const prepared = await prepare().catch((error) => this.#told(error));
       await this.#transaction([...tables, WRITER], "readwrite", (transaction, done, stop) => {
         const writer = transaction.objectStore(WRITER);
         const found = writer.get("version");
@@ -218,9 +233,8 @@ class Store {
         };
       });
       this.#version += 1;
+      then();
     });
-    this.#last = writing.catch(() => {});
-    return writing;
   }
 
   /** Close it after the commits that were asked for. Safe to call twice. */
@@ -230,16 +244,27 @@ class Store {
   }
 }
 
-/** Rows as two buffers: lengths (key, value, key, value, …) and the bytes one after the other; cheap to hand to Python. */
-async function packed(table, rows) {
-  const parts = [];
-  for (const [key, value] of rows) parts.push(key, await unseal(table, key, value));
-  const lengths = Uint32Array.from(parts, (part) => part.length);
-  const bytes = new Uint8Array(lengths.reduce((sum, length) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
+/** Keys that could not be renewed are tried again with the next commit; the rows are as they were. */
+const report = (error) => console.error(`coterie: the keys were not renewed: ${error?.name}`);
+
+const sealed = (rows, ring) =>
+  Promise.all(rows.map(async ([table, key, value]) => [table, key, value == null ? null : await ring.seal(table, key, value)]));
+
+function put(transaction, rows) {
+  for (const [table, key, value] of rows) {
+    const store = transaction.objectStore(table);
+    if (value === null) store.delete(key);
+    else store.put(value, key);
   }
-  return { lengths, bytes };
+}
+
+/** Rows as two buffers: lengths (key, value, key, value, …) and the bytes one after the other; cheap to hand to Python. */
+async function packed(table, rows, ring) {
+  const parts = [];
+  for (let at = 0; at < rows.length; at += AT_ONCE) {
+    const some = rows.slice(at, at + AT_ONCE);
+    const values = await Promise.all(some.map(([key, value]) => ring.unseal(table, key, value)));
+    some.forEach(([key], place) => parts.push(key, values[place]));
+  }
+  return { lengths: Uint32Array.from(parts, (part) => part.length), bytes: join(...parts) };
 }
