@@ -3,8 +3,8 @@ PYTHON ?= python3
 SETUP = $(PYTHON) tools/setup.py
 SUITES = .venv/bin/python tools/suites.py
 .DEFAULT_GOAL := help
-TESTS = test-unit test-contract test-vectors test-db test-conformance test-supabase test-pyodide test-web test-e2e
-.PHONY: help run chat test lint authz load soak conformance chaos tabs wheels bench pictures lock setup clean $(TESTS)
+TESTS = test-unit test-contract test-vectors test-db test-conformance test-supabase test-pyodide test-web test-torture test-e2e
+.PHONY: help run chat test lint authz load soak conformance chaos tabs torture wheels bench pictures lock setup clean $(TESTS)
 
 help: ## list the targets
 	@sed -n 's/^\([a-z%-]*\):.*## /\1\t/p' Makefile | awk -F '\t' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -50,6 +50,10 @@ chaos: ## kill the service and Postgres and cut connections under load, and miss
 tabs: ## tabs of one browser are closed and killed while all of them send, and nothing is lost or doubled (TABS, MESSAGES, BLOWS, SEED)
 	@$(SETUP) test
 	@PYTHONPATH=.:conformance .venv/bin/python tests/tabs/run.py
+
+torture: ## kill clients at every await and at random, and lose nothing (POINTS, BROWSER_POINTS, SEED, SHARD=i/n, OUT, MERGE, REPORT, REPLAY)
+	@$(SETUP) test
+	@.venv/bin/python -m tests.torture.run
 
 load: ## the service under load: sends, fan-out, reads, sizes, several processes (PARTS)
 	@$(SETUP) test

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -27,17 +27,21 @@ from edge_functions.postgres import EmbeddedPostgres
 
 ROOT = Path(__file__).parent.parent.parent
 START_SECONDS = 60
+SERVE = ("-m", "edge_functions", "serve")
 _numbers = itertools.count(1)
 
 
 class Service:
     """`python -m edge_functions serve`, started, stopped, killed and started again by a test."""
 
-    def __init__(self, data: Path, environment: dict[str, str], root: Path = ROOT) -> None:
+    def __init__(
+        self, data: Path, environment: dict[str, str], root: Path = ROOT, program: Sequence[str] = SERVE
+    ) -> None:
         """`environment` holds settings (edge_functions/settings.py); the port stays the same over restarts; `root` has
-        the code that runs.
+        the code that runs, `program` is what Python is told to run.
         """
         self._root = root
+        self._program = program
         self.port = free_port()
         self.url = f"http://localhost:{self.port}"
         self.log = data / "service.log"
@@ -58,7 +62,7 @@ class Service:
     def start(self) -> None:
         """Start it and wait until it says that it is ready."""
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "edge_functions", "serve"],
+            [sys.executable, *self._program],
             cwd=self._root,
             env=self._environment,
             stdout=subprocess.PIPE,

@@ -1,0 +1,152 @@
+"""Files of results, a play a line: what is done already, sums over several of them, and docs/torture.md."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+CLIENT = Path(__file__).parents[2] / "coterie"
+ELSEWHERE = ("browser", "passkeys", "cli", "indexeddb", "fetch", "supabase", "memory")
+"""Modules of the client that no native play reaches: another platform's, or what only a person starts."""
+
+
+@dataclass(slots=True)
+class Sum:
+    """Of all plays of one kind."""
+
+    plays: int = 0
+    failed: list[dict[str, Any]] = field(default_factory=list)
+    points: Counter[str] = field(default_factory=Counter)
+    acts: Counter[str] = field(default_factory=Counter)
+    places: Counter[str] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+    seeds: set[int] = field(default_factory=set)
+
+    def add(self, record: dict[str, Any]) -> None:
+        """One more play."""
+        self.plays += 1
+        self.points.update(record["points"])
+        self.acts.update(record["acts"])
+        self.places.update(dict(record["places"]))
+        self.counts.update({name: record[name] for name in ("lines", "ciphertexts", "opened", "commits")})
+        self.seconds += record["seconds"]
+        self.seeds.add(record["seed"])
+        if record["failed"]:
+            self.failed.append(record)
+
+    @property
+    def kills(self) -> int:
+        return self.points.total()
+
+
+def read(*files: Path) -> list[dict[str, Any]]:
+    """The records of these files, each play once."""
+    plays: dict[tuple[str, int, int], dict[str, Any]] = {}
+    for file in files:
+        for line in file.read_text().splitlines() if file.exists() else []:
+            record = json.loads(line)
+            plays[record["kind"], record["seed"], record["number"]] = record
+    return list(plays.values())
+
+
+def keep(file: Path, record: dict[str, Any]) -> None:
+    """One more line."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a") as out:
+        out.write(json.dumps(record) + "\n")
+
+
+def summed(records: list[dict[str, Any]]) -> dict[str, Sum]:
+    """By kind: native, browser."""
+    sums: dict[str, Sum] = {"native": Sum(), "browser": Sum()}
+    for record in records:
+        sums[record["kind"]].add(record)
+    return sums
+
+
+def figures(sums: dict[str, Sum]) -> str:
+    """The one line at the end of a run."""
+    said = [f"{one.kills} {kind} kill points" for kind, one in sums.items() if one.plays]
+    counts = sum((one.counts for one in sums.values()), Counter[str]())
+    failed = sum(len(one.failed) for one in sums.values())
+    return (
+        f"torture: {', '.join(said) or 'nothing'} in {sum(one.plays for one in sums.values())} plays; "
+        f"{counts['lines']} lines, {counts['ciphertexts']} ciphertexts; {failed} plays failed"
+        + (" (0 lost, 0 shown twice, 0 keys reused)" if not failed else "")
+    )
+
+
+def await_places() -> list[str]:
+    """Every `await`, `async for` and `async with` of the client's code, as `file.py:line`."""
+    return [
+        f"{path.relative_to(CLIENT)}:{node.lineno}"
+        for path in sorted(CLIENT.rglob("*.py"))
+        if not set(ELSEWHERE) & set(path.relative_to(CLIENT).with_suffix("").parts)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Await | ast.AsyncFor | ast.AsyncWith)
+    ]
+
+
+def report(sums: dict[str, Sum], revision: str) -> str:
+    """docs/torture.md."""
+    parts = [HEAD.format(revision=revision, line=figures(sums).removeprefix("torture: "))]
+    for kind, one in sums.items():
+        if one.plays:
+            parts.append(_table(kind, one))
+    return "\n".join(parts)
+
+
+def _table(kind: str, one: Sum) -> str:
+    rows = [
+        ("kill points", f"{one.kills}"),
+        ("at an `await`", f"{one.points['await']}, at {len(one.places)} places and phases"),
+        ("at a random moment", f"{one.points['random']}"),
+        ("at rest, when the chosen place was not passed", f"{one.points['idle']}"),
+        ("plays; failed", f"{one.plays}; {len(one.failed)}"),
+        ("lines compared", f"{one.counts['lines']}"),
+        ("ciphertexts that reached the service", f"{one.counts['ciphertexts']}"),
+        ("of which the witness opened", f"{one.counts['opened']}"),
+        ("commits that the witness merged", f"{one.counts['commits']}"),
+        ("kill points a second, in one lane", f"{one.kills / max(one.seconds, 1):.1f}"),
+        ("seeds", ", ".join(map(str, sorted(one.seeds)))),
+    ]  # fmt: skip
+    lines = [
+        f"## {kind.capitalize()}",
+        "",
+        "| | |",
+        "|---|---|",
+        *(f"| {name} | {value} |" for name, value in rows),
+    ]
+    acts = ", ".join(f"{name} {count}" for name, count in one.acts.most_common())
+    lines += ["", f"Kill points by act: {acts}.", ""]
+    for record in one.failed:
+        lines.append(f"- play {record['number']} of seed {record['seed']}: {record['failed'][:300]}")
+    if kind == "native":
+        lines += _reach(one)
+    return "\n".join(lines) + "\n"
+
+
+def _reach(one: Sum) -> list[str]:
+    killed = {place.split(" ")[0] for place in one.places}
+    every = await_places()
+    never = [place for place in every if place not in killed]
+    said = f"Killed at {len(every) - len(never)} of the {len(every)} places in the client's source where it can wait."
+    return [said + " The others, which no play reached or which never had to wait:", "", ", ".join(never), ""]
+
+
+HEAD = """# Killed again and again
+
+What `make torture` last reported: a real client on its state file is killed at every `await` that it reaches and at
+random moments, started again, and goes on talking. After each act the members are compared: every line that was taken
+stands everywhere once and in one order, the screen shows what the disk has, epochs and authenticators agree. A witness,
+who was never killed, opens every distinct ciphertext that ever reached the service, those that it refused included, and
+each (leaf, generation) of an epoch may have one. [tests/torture](../tests/torture) has it all; this file is written by
+`make torture REPORT=1`.
+
+Revision {revision}: {line}.
+"""

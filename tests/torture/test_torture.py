@@ -1,0 +1,92 @@
+"""A share of `make torture`, and the proof that the harness finds what it looks for."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+import coterie_mls
+from tests.torture import witness
+from tests.torture.stage import Fault
+from tests.torture.theatre import Billing, House, house, worker
+
+SEED = int(os.environ.get("TORTURE_SEED") or secrets.randbits(32))
+FAULTS = {
+    "act before saving": "state_behind|reused",
+    "lose the last save": "state_behind|reused|lost",
+    "save the cursor apart": "same lines|lost|bad causes|stuck",
+    "drop the outbox": "lost|forged_own",
+}
+"""What is wrong with the client, and how that shows. It notices by itself a state older than the service's record."""
+
+
+@pytest.fixture(scope="module")
+def where(make_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """A service that records."""
+    with house(tmp_path_factory.mktemp("torture"), make_database()) as one:
+        yield one
+
+
+def test_a_killed_client_loses_doubles_and_reuses_nothing(where: House) -> None:
+    print(f"TORTURE_SEED={SEED}")  # noqa: T201 - pytest shows it with a failure
+    with worker(where, "native") as give:
+        record = give(Billing(seed=SEED, number=0, points=40))
+    assert not record["failed"], record
+    assert sum(record["points"].values()) == 40
+    assert record["points"]["await"]
+    assert record["points"]["random"]
+    assert record["opened"] >= record["lines"] > 0
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_client_that_breaks_the_order_is_found_out(where: House, fault: str) -> None:
+    sweep = [
+        {"after": 0.06 + 0.02 * kill} for kill in range(30)
+    ]  # from where a life begins to where it rests
+    with worker(where, "native") as give:
+        for number in range(3):
+            options: dict[str, Any] = {"told": sweep, "fault": fault, "short": True, "patience": 8.0}
+            record = give(Billing(seed=7, number=number, points=len(sweep), **options))
+            if record["failed"]:
+                break
+    assert re.search(FAULTS[fault], record["failed"]), record["failed"]
+    assert record["schedule"], "what would repeat it"
+
+
+def test_the_witness_sees_a_message_key_that_served_twice() -> None:
+    alice, bob = coterie_mls.Backend.create("alice"), coterie_mls.Backend.create("bob")
+    alice.bind_device("phone")
+    bob.bind_device("laptop")
+    group = alice.create_group(b"")
+    added = alice.commit(group, add=[bob.create_key_package().bytes])
+    alice.merge_pending(group)
+    bob.join(added.welcome or b"")
+    rows = {key: value for key, value in bob.take_changes().items() if value is not None}
+    saved = {key: value for key, value in alice.take_changes().items() if value is not None}
+    restored = coterie_mls.Backend.load(saved)
+    first, second, same = (
+        alice.encrypt(group, b"1"),
+        alice.encrypt(group, b"2"),
+        restored.encrypt(group, b"3"),
+    )
+    lost, won = alice.commit(group), restored.commit(group)
+
+    seen = witness.testify(rows, set(), {1: dict.fromkeys([first, second, won.commit])}, [won.commit])
+    assert (seen.ciphertexts, seen.opened, seen.commits) == (3, 2, 1)
+    with pytest.raises(Fault, match="content type 1, leaf 0, generation 0"):
+        witness.testify(rows, set(), {1: dict.fromkeys([first, second, same])}, [])
+    with pytest.raises(Fault, match="content type 3, leaf 0, generation 0"):
+        witness.testify(rows, set(), {1: dict.fromkeys([lost.commit, won.commit])}, [won.commit])
+    with pytest.raises(Fault, match="Stale"):
+        witness._open(_opened(rows, group, first), group, same)
+
+
+def _opened(rows: dict[bytes, bytes], group: bytes, message: bytes) -> coterie_mls.Backend:
+    backend = coterie_mls.Backend.load(rows)
+    backend.process(group, message)
+    return backend
