@@ -109,6 +109,8 @@ class Appends:
                 [one.counter for one in batch],
                 [one.body for one in batch],
             )
+            if len(answers) != len(batch):
+                raise ValueError("One answer for each message was asked for.")
         except ServiceError:
             raise
         except Exception as error:  # noqa: BLE001 - whose it is shows when each is asked by itself

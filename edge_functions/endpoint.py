@@ -165,8 +165,13 @@ async def guarded(answer: Callable[[Request], Awaitable[Response]], request: Req
     except ClientDisconnect:
         return Response(status_code=400)  # nobody is there to read it
     except Exception as error:  # noqa: BLE001 - Starlette's own 500 would leave without CORS and without the shape
-        _log.error("%s %s: %s", request.method, request.url.path, defect(error))
-        return problem(ServiceError(500, "internal"))
+        return problem(unforeseen(request, error))
+
+
+def unforeseen(request: Request, error: Exception) -> ServiceError:
+    """A defect, logged: 500 `internal` for who asked."""
+    _log.error("%s %s: %s", request.method, request.url.path, defect(error))
+    return ServiceError(500, "internal")
 
 
 def problem(error: ServiceError, body: Mapping[str, Any] | None = None) -> Response:

@@ -7,9 +7,11 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from edge_functions.environment import (
     Network,
+    SettingsError,
     address,
     long_secret,
     networks,
@@ -255,4 +257,20 @@ class Settings:
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
         """Read and check all of them. Raises `SettingsError` with every fault."""
-        return cls(**read(cls, os.environ if environment is None else environment))
+        settings = cls(**read(cls, os.environ if environment is None else environment))
+        if faults := settings._at_odds():
+            raise SettingsError("\n".join(faults))
+        return settings
+
+    def _at_odds(self) -> list[str]:
+        """A sentence for each setting that another one makes useless."""
+        faults = []
+        if self.supabase_jwt_secret and not self.supabase_url:
+            faults.append("SUPABASE_JWT_SECRET says nothing without SUPABASE_URL.")
+        if self.tls_key and not self.tls_certificate:
+            faults.append("COTERIE_TLS_KEY says nothing without COTERIE_TLS_CERTIFICATE.")
+        host = urlsplit(self.public_url or "").hostname
+        for one in self.passkey_origins:
+            if not f".{urlsplit(one).hostname}".endswith(f".{host}"):  # WebAuthn level 3, section 5.1.3: the RP ID
+                faults.append(f"COTERIE_PASSKEY_ORIGINS: {one} cannot use the passkeys of PUBLIC_URL's host.")
+        return faults

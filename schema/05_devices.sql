@@ -1,5 +1,12 @@
 -- Entering: the device of the session in the claims
 
+-- The device is here. Another call that says the same is not waited for.
+create or replace function coterie.see_device(p_device uuid) returns void
+language sql volatile set search_path = '' as $$
+  update coterie.devices d set last_seen = now() where d.device_id in (
+    select x.device_id from coterie.devices x where x.device_id = p_device for no key update skip locked)
+$$;
+
 -- Raises 401 no_session (signed out), 403 device_not_registered, 403 device_revoked.
 create or replace function coterie.enter_device() returns uuid
 language plpgsql set search_path = '' as $$
@@ -11,10 +18,7 @@ begin
   if v_state.ended then perform coterie.fail(401, 'no_session'); end if;
   if v_state.device_id is null then perform coterie.fail(403, 'device_not_registered'); end if;
   perform set_config('coterie.device', v_state.device_id::text, true);
-  if v_state.unseen then -- another call that does the same is not waited for
-    update coterie.devices d set last_seen = now() where d.device_id in (
-      select x.device_id from coterie.devices x where x.device_id = v_state.device_id for no key update skip locked);
-  end if;
+  if v_state.unseen then perform coterie.see_device(v_state.device_id); end if;
   return v_state.device_id;
 end $$;
 

@@ -76,9 +76,11 @@ begin
   get diagnostics v_welcomes = row_count;
 
   delete from coterie.joins where join_id in (
-    select join_id from coterie.joins
-    where created_at < now() - p_welcome or (created_at < now() - p_spent
-      and (status in ('joined', 'refused', 'expired', 'cancelled') or (status <> 'welcomed' and expires_at < now())))
+    select j.join_id from coterie.joins j
+    where (j.created_at < now() - p_welcome and not exists ( -- what it says is needed to open its Welcome
+        select from coterie.welcomes w where w.group_id = j.group_id and w.device_id = j.device_id))
+      or (j.created_at < now() - p_spent and (j.status in ('joined', 'refused', 'expired', 'cancelled')
+        or (j.status <> 'welcomed' and j.expires_at < now())))
     limit p_batch for update skip locked);
   get diagnostics v_joins = row_count;
 

@@ -4,13 +4,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from edge_functions.auth import Claims, bearer
 from edge_functions.body import read_json
-from edge_functions.endpoint import CORS, PREFLIGHT, Errors, guarded
+from edge_functions.endpoint import CORS, PREFLIGHT, Errors, guarded, unforeseen
 from edge_functions.errors import ServiceError
 from edge_functions.fields import Field, Shape
 from edge_functions.keys import OwnKeys
@@ -155,6 +155,10 @@ async def _answered(request: Request, operations: Mapping[str, Operation]) -> Re
         return error.response(request)
     except ServiceError as error:
         return _translated(error).response(request)
+    except ClientDisconnect:
+        raise
+    except Exception as error:  # noqa: BLE001 - it becomes an answer too, in the shape of the others here
+        return _translated(unforeseen(request, error)).response(request)
     response.headers.update(CORS)
     return response
 

@@ -233,7 +233,9 @@ async def test_without_the_secret_hs256_is_refused(trusting: Service, issuer: Is
 
 
 def test_the_secret_is_in_no_repr_and_long_enough() -> None:
-    settings = Settings.from_environment({"SUPABASE_JWT_SECRET": SECRET})
+    settings = Settings.from_environment(
+        {"SUPABASE_JWT_SECRET": SECRET, "SUPABASE_URL": "https://project.supabase.co"}
+    )
     assert SECRET not in repr(settings)
     with pytest.raises(SettingsError) as caught:
         Settings.from_environment({"SUPABASE_JWT_SECRET": "short secret"})

@@ -67,6 +67,14 @@ async def test_last_seen_moves_with_every_kind_of_call(service: Service, databas
         seen = (await listed(alice))[alice.device_id]["last_seen"]
         assert not seen.startswith("2020")
     assert (await listed(alice))[alice.device_id]["last_seen"] == seen  # exact to a minute, and no more
+    execute(database_url, f"{long_ago} where device_id = '{alice.device_id}'")
+    (await alice.send(group)).ok()
+    database = await asyncpg.connect(database_url)
+    moved = await database.fetchval(
+        "select last_seen > '2021-01-01' from coterie.devices where device_id = $1", alice.device_id
+    )
+    await database.close()
+    assert moved
 
 
 async def test_the_other_devices_hear_of_a_new_one_and_of_a_name(service: Service) -> None:

@@ -184,6 +184,26 @@ def test_settings_are_checked(name: str, value: str) -> None:
         Settings.from_environment({name: value})
 
 
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"SUPABASE_JWT_SECRET": "x" * 32}, "SUPABASE_JWT_SECRET says nothing without SUPABASE_URL."),
+        ({"COTERIE_TLS_KEY": "/key.pem"}, "COTERIE_TLS_KEY says nothing without COTERIE_TLS_CERTIFICATE."),
+        (
+            {
+                "PUBLIC_URL": "https://chat.example",
+                "COTERIE_PASSKEY_ORIGINS": "https://app.chat.example,https://badchat.example",
+            },
+            "COTERIE_PASSKEY_ORIGINS: https://badchat.example cannot use the passkeys of PUBLIC_URL's host.",
+        ),
+    ],
+)
+def test_settings_that_another_one_makes_useless_are_refused(given: dict[str, str], sentence: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_environment(given)
+    assert str(caught.value) == sentence
+
+
 def test_every_setting_is_described() -> None:
     for name in (
         "PORT",

@@ -199,6 +199,9 @@ async def broken_database(watched: Watched, alice: Device, group: Group) -> None
         await owner.execute("alter table coterie.messages drop constraint never")
         await owner.execute("alter function coterie.groups_list_v1 rename to elsewhere")
         assert (await alice.call("groups_list")).status == 500
+        await owner.execute("alter function coterie.auth_sign_up_v1 rename to elsewhere")
+        refused = await alice.http.post("/auth/v1/signup", json={})
+        assert (refused.status_code, refused.json().keys()) == (500, {"code", "error_code", "msg"})
     finally:
         await owner.close()
 

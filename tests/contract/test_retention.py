@@ -187,6 +187,20 @@ async def test_joins_invites_and_welcomes_that_are_over_go(world: World) -> None
     assert await world.sweep() == {"welcomes": 1}
 
 
+async def test_a_join_that_waited_for_long_stays_while_its_welcome_does(world: World) -> None:
+    """Its tag is what the joining device checks before it opens the Welcome."""
+    alice, bob = await Device.guest(world.url), await Device.guest(world.url)
+    group = await alice.create_group()
+    link = await alice.invite(group)
+    join = await bob.ask(link)
+    await world.age("joins", "created_at", days=91)
+    (await alice.complete(group, link, (bob, join))).ok()
+    assert (await world.sweep()).keys() <= {"messages"}
+    assert (await bob.poll(join))["status"] == "welcomed"
+    await world.age("welcomes", "created_at", days=91)
+    assert await world.sweep() == {"welcomes": 1, "joins": 1}
+
+
 async def test_an_old_link_is_not_taken_over_by_who_knows_it(world: World) -> None:
     """An id that could be made anew would lead everybody who opens the old link into another group."""
     alice, mallory, bob = [await Device.guest(world.url) for _ in range(3)]

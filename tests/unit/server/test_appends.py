@@ -69,15 +69,18 @@ async def test_a_group_is_in_one_batch_at_a_time_and_keeps_its_order() -> None:
 
 async def test_few_batches_run_at_a_time_and_the_others_gather() -> None:
     post = Post()
-    for name in ("a1", "b1", "c1", "d1", "e1"):
+    for name in ("a1", "b1", "c1", "d1"):
         post.send(name)
         await post.settle()
-    assert post.database.batches == [["a1"], ["b1"], ["c1"]]
+    assert post.database.batches == [["a1"], ["b1"]]
     post.database.answer(1)
-    assert await post.settle() == [["a1"], ["b1"], ["c1"], ["d1", "e1"]]
+    assert await post.settle() == [["a1"], ["b1"], ["c1", "d1"]]
 
 
-async def test_a_batch_is_bounded_in_messages_and_in_bytes() -> None:
+async def test_a_batch_is_bounded_in_groups_in_messages_and_in_bytes() -> None:
+    many = Post()
+    many.send(*[f"{chr(ord('a') + number)}1" for number in range(20)])
+    assert [len(batch) for batch in await many.settle()] == [16, 4]
     post = Post()
     post.send(*[f"a{number}" for number in range(40)])
     assert [len(batch) for batch in await post.settle()] == [32]
@@ -115,4 +118,13 @@ async def test_a_defect_in_a_batch_leaves_each_message_to_be_asked_by_itself() -
     sent = post.send("a1", "b1")
     await post.settle()
     post.database.answers[0].set_exception(RuntimeError("a constraint that nobody thought of"))
+    assert await asyncio.gather(*sent) == [None, None]
+
+
+async def test_too_few_answers_are_nobodys() -> None:
+    """Each is asked by itself then: nobody waits for an answer that will not come."""
+    post = Post()
+    sent = post.send("a1", "a2")
+    await post.settle()
+    post.database.answers[0].set_result(["a1 stored"])
     assert await asyncio.gather(*sent) == [None, None]
