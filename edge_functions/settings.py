@@ -269,8 +269,11 @@ class Settings:
             faults.append("SUPABASE_JWT_SECRET says nothing without SUPABASE_URL.")
         if self.tls_key and not self.tls_certificate:
             faults.append("COTERIE_TLS_KEY says nothing without COTERIE_TLS_CERTIFICATE.")
-        host = urlsplit(self.public_url or "").hostname
-        for one in self.passkey_origins:
-            if not f".{urlsplit(one).hostname}".endswith(f".{host}"):  # WebAuthn level 3, section 5.1.3: the RP ID
-                faults.append(f"COTERIE_PASSKEY_ORIGINS: {one} cannot use the passkeys of PUBLIC_URL's host.")
-        return faults
+        host = urlsplit(self.public_url or "").hostname  # the RP ID (WebAuthn level 3, section 5.1.3)
+        strangers = [
+            one for one in self.passkey_origins if not f".{urlsplit(one).hostname}".endswith(f".{host}")
+        ]
+        return faults + [
+            f"COTERIE_PASSKEY_ORIGINS: {one} cannot use the passkeys of PUBLIC_URL's host."
+            for one in strangers
+        ]
