@@ -92,6 +92,20 @@ def test_what_is_known_of_a_leaf_goes_with_it(office: PostOffice) -> None:
     assert leaves() == []
 
 
+def test_who_comes_in_again_knows_nothing_of_the_leaves_before(office: PostOffice) -> None:
+    group_id, (alice, bob, carol) = friends(office, "Alice", "Bob", "Carol")
+    assert bob.rows["leaves"]
+    alice.remove(group_id, bob)
+    office.pump()
+    office.now += 20 * DAY
+    link = alice.invite(group_id)
+    office.pump()
+    bob.ask(link, "Bob")
+    office.pump()
+    assert bob.group(group_id)["state"] == "active"
+    assert [one["days"] for one in look(bob, group_id)["out_of_date"]] == []
+
+
 def test_rows_about_leaves_are_written_with_commits_only(office: PostOffice) -> None:
     group_id, (alice, bob) = friends(office, "Alice", "Bob")
     steps = len(bob.writes)
