@@ -21,8 +21,8 @@ REJOIN = {
     ),
     "service_behind": Cause(
         Kind.STOPPED,
-        "The service has lost the last {0} messages and changes of this group, so nothing is sent until it is sure that"
-        " the group can go on.",
+        "The service has lost {0} messages and changes that it had of this group, so nothing is sent until it is sure"
+        " that the group can go on.",
         "You keep what you have; who had not read it yet does not get it. Coterie asks for the state of the group"
         " and goes on by itself where it can.",
         words=("some", ""),

@@ -47,7 +47,7 @@ def test_a_service_that_lost_messages_goes_on_and_nothing_that_was_read_is_overw
     assert not bob.group(group_id)["can_send"], "until it is sure that the group can go on"
     office.pump()
     assert bob.codes(group_id)[-1] == "service_behind"
-    assert bob.lines(group_id)[-1]["text"].startswith("The service has lost the last 2 messages")
+    assert bob.lines(group_id)[-1]["text"].startswith("The service has lost 2 messages")
     for number in range(4):
         (alice if number % 2 else bob).send(group_id, f"after {number}")
         office.pump()
