@@ -11,6 +11,7 @@ import platform
 import sqlite3
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from coterie import native
@@ -38,11 +39,16 @@ async def doctor(settings: Settings, screen: Screen, open_client: OpenClient) ->
         good=bool(_version("coterie-mls")),
     )
     found("python", f"{platform.python_version()}, SQLite {sqlite3.sqlite_version}, {platform.platform()}")
-    found("data", str(settings.path))
+    found("data", _from_home(settings.path))
     await _look_at_service(settings, found)
     await _look_at_device(settings, open_client, found)
     screen.event({"event": "doctor", "findings": findings})
     return all(finding["good"] for finding in findings)
+
+
+def _from_home(path: Path) -> str:
+    """The path without the name of whoever is signed in here."""
+    return f"~/{path.relative_to(Path.home())}" if path.is_relative_to(Path.home()) else str(path)
 
 
 def _version(package: str) -> str | None:

@@ -181,7 +181,8 @@ class Conversation:
             self._screen.line(line["at"], None, f"{line.get('why') or 'Not sent.'} ({line['text']})")
         elif not known and not (line["mine"] and self._screen.interactive and line["state"] == "pending"):
             who = self._name(line["sender"]) if line["kind"] == "text" else None
-            self._screen.line(line["at"], who, line["text"])
+            follows = f" {line['advice']}" if line.get("advice") else ""
+            self._screen.line(line["at"], who, line["text"] + follows)
 
     def _note_pending(self) -> None:
         if "pending" in self._states.values():

@@ -35,7 +35,8 @@ export function Members({ state, act, group }) {
             return html`<${Member} key=${member.identity} member=${member} label=${label} onRemove=${remove} />`;
           })}
         </ul>
-        <p class="hint">Something seems wrong? <button type="button" class="link" onClick=${() => act.show({ kind: "health", group })}>Health of this group</button></p>
+        ${group.state !== "archive" &&
+        html`<p class="hint">Something seems wrong? <button type="button" class="link" onClick=${() => act.show({ kind: "health", group })}>Health of this group</button></p>`}
         <div class="dialog-foot">
           <${Earlier} ...${{ group, act }} />
           ${!group.can_forget

@@ -368,6 +368,12 @@ def test_a_file_can_be_the_input(script: Script, monkeypatch: pytest.MonkeyPatch
     assert script.texts() == ["from a file"]
 
 
+def test_a_line_that_could_not_be_read_says_what_follows(script: Script, run: Run) -> None:
+    lost = a_line("01", "It was changed.", None, kind="notice", code="tampered", advice="Ask for it again.")
+    script.pages = [{"group": script.groups[0], "members": [ME, BOB], "lines": [lost], "more": False}]
+    assert "It was changed. Ask for it again." in run("chat", "--group", "Tea")[1]
+
+
 def test_doctor_does_not_make_a_device(script: Script, run: Run) -> None:
     status, out, _ = run("doctor", "--json", "--server", "http://127.0.0.1:1")
     assert status == cli.FAILED
