@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from coterie_wire import CommitData
-from tests.contract.test_directory_of_the_client import Person, stocked
+from tests.support.clients import Person, stocked
 from tests.support import mallory
 from tests.support.server import Service
 

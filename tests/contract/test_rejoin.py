@@ -64,10 +64,7 @@ async def meet(group_id: str, people: list[Person], *before: str) -> None:
     engines = [person.client._engine for person in people]
 
     async def agree() -> bool:
-        states = {
-            engine.backend.epoch_authenticator(engine.backend.groups()[0])  # type: ignore[union-attr]
-            for engine in engines
-        }
+        states = {engine.backend.epoch_authenticator(engine.backend.groups()[0]) for engine in engines}
         return len(states) == 1
 
     await people[0].until(agree)

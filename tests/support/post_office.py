@@ -8,22 +8,25 @@ It also keeps a record: no counter is used twice in an epoch with other bytes.
 from __future__ import annotations
 
 import hashlib
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-import coterie_mls
 from coterie.core.group.outbox import final
 from coterie_wire import CommitData, Envelope, parse_header
 from tests.support.device import Crash, Device
 from tests.support.directory import Caller, Directory, Reply, no
 from tests.support.pacing import Pacing
+from tests.support.seeded import Seeded
 
 NOW = 1_790_000_000_000
 CLAIM = 10_000
 """How long a claim holds, in milliseconds."""
+SHORT = 15_000
+"""Waits that `pump` lets pass, in milliseconds in all."""
 OPEN = ("waiting", "claimed")
 
 
@@ -55,7 +58,7 @@ class PostOffice(Directory):
     def __init__(self) -> None:
         super().__init__()
         self.now = NOW
-        self.mls: Any = coterie_mls
+        self.mls: Any = Seeded(random.Random(1))  # noqa: S311 - keys are not made with it
         """What devices encrypt with."""
         self.devices: dict[str, Device] = {}
         self.rooms: dict[str, Room] = {}
@@ -98,10 +101,11 @@ class PostOffice(Directory):
 
     def pump(self, *devices: Device) -> None:
         """Until nobody has anything to do; the short waits of those who lost a race pass meanwhile."""
+        until = self.now + SHORT
         for _ in range(300):
             online = [device for device in devices or self.devices.values() if device.online]
             busy = [self.round(device) for device in online]
-            if not any(busy) and not self._let_wake(online):
+            if not any(busy) and not self._let_wake(online, until):
                 return
         raise AssertionError("the devices do not come to rest")
 
@@ -113,9 +117,9 @@ class PostOffice(Directory):
                 self._guarded(device.tick)
         self.pump(*devices)
 
-    def _let_wake(self, devices: list[Device]) -> bool:
-        """Let the time come at which the first of them wants to look again; whether one does."""
-        waiting = [device for device in devices if device.look_again_at]
+    def _let_wake(self, devices: list[Device], until: int) -> bool:
+        """Let the time come at which the first of them wants to look again; whether one does before `until`."""
+        waiting = [device for device in devices if 0 < device.look_again_at < until]
         if not waiting:
             return False
         first = min(waiting, key=lambda device: device.look_again_at)
@@ -283,7 +287,7 @@ class PostOffice(Directory):
         return 200, {"group_id": body["group_id"], "epoch": 0, "seq": 0}
 
     def _do_groups_list(self, caller: Caller, body: dict[str, Any]) -> Reply:
-        groups = []
+        groups: list[dict[str, Any]] = []
         for group_id, room in self.rooms.items():
             if caller.device_id in room.members:
                 first, last = room.members[caller.device_id]

@@ -40,7 +40,7 @@ class Trap:
         backend = device.engine.backend
         assert backend
         made = backend.create_group(devices.group_data(group_key(self.group_id), device.identity))
-        package = self.bob.engine.backend.create_key_package().bytes  # type: ignore[union-attr]
+        package = self.bob.engine.backend.create_key_package().bytes
         backend.commit(made, add=[package])
         backend.merge_pending(made)
         return made, backend.group_info(made)
