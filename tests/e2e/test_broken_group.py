@@ -15,16 +15,17 @@ from tests.support.server import Service
 
 
 class Spoiler:
-    """Damages every commit of the device that registered last, as if its own client had made it so."""
+    """Damages every commit of the third device that registers, as if its own client had made it so."""
 
     def __init__(self) -> None:
-        self.device = ""
+        self.devices: list[str] = []
 
     def __call__(self, function: str, request: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
         if function == "device_register":
-            self.device = answer["device_id"]
+            self.devices = list(dict.fromkeys([*self.devices, answer["device_id"]]))
+        spoilt = self.devices[2:3]
         for envelope in answer.get("envelopes", []):
-            if (envelope["kind"], envelope["sender_device"]) == ("commit", self.device):
+            if envelope["kind"] == "commit" and envelope["sender_device"] in spoilt:
                 raw = bytearray.fromhex(envelope["mls_bytes"])
                 raw[-1] ^= 1
                 envelope["mls_bytes"], envelope["hash"] = raw.hex(), hashlib.sha256(raw).hexdigest()

@@ -65,6 +65,8 @@ def told(turn: Turn, before: Group, group: Group, merged: Any, data: CommitData)
         astray[device] = CUT_OFF if device in roster or old.get(device) == CUT_OFF else UNKNOWN
     group = group.with_(astray=sorted([device, how] for device, how in astray.items()))
     returning = {identity.partition("#")[2] for identity, *_ in before.wronged}
+    if not group.told:  # who is being brought back is not known here yet
+        return group
     if {device for device in astray if astray[device] != old.get(device)} - returning:
         group = lines.notice(turn, group, "wrong_roster", [merged.committer.identity])
     mend_at = group.mend_at or turn.now + lines.rank(turn, group) * lines.TURN_STEP
