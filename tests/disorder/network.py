@@ -9,31 +9,16 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import Any
 from uuid import UUID
 
-import coterie_mls
 from coterie_wire import Envelope
 from tests.support.device import Device
 from tests.support.directory import Caller
 from tests.support.post_office import PostOffice
+from tests.support.seeded import Seeded
 
 PAGE = 4
 """Envelopes in a page at most."""
-
-
-class Seeded:
-    """The binding with randomness that can be had again. Keys are as ever: nothing that happens depends on them."""
-
-    def __init__(self, rng: random.Random) -> None:
-        self._rng = rng
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(coterie_mls, name)
-
-    def random_bytes(self, length: int) -> bytes:
-        """As the binding's."""
-        return self._rng.randbytes(length)
 
 
 class Network(PostOffice):
@@ -84,6 +69,7 @@ class Network(PostOffice):
 
     def drop_for_good(self, device: Device) -> None:
         """A message of somebody else that is on its way is lost for ever. (A commit is not: without it, all is.)"""
+        self.send_off(device)
         flying = self.flying[device.device_id]
         messages = [
             one for one in flying if one.kind == "application" and one.sender_device != device.device_id

@@ -15,7 +15,7 @@ from coterie.core.causes.stopped import STOPPED
 from coterie.core.causes.unreadable import UNREADABLE
 from coterie.core.causes.warnings import WARNINGS
 
-__all__ = ["CAUSES", "UNREADABLE", "Cause", "Kind", "advice", "counts", "sentence"]
+__all__ = ["CAUSES", "UNREADABLE", "Cause", "Kind", "advice", "counts", "sentence", "unread"]
 
 CAUSES: dict[str, Cause] = {**EVENTS, **UNREADABLE, **WARNINGS, **STOPPED, **REJOIN}
 """By code."""
@@ -31,6 +31,11 @@ UNKNOWN = Cause(
 def counts(code: str) -> bool:
     """Whether a group counts how often this happens."""
     return CAUSES.get(code, UNKNOWN).kind is not Kind.EVENT
+
+
+def unread(code: str) -> bool:
+    """Whether something that was sent was not read."""
+    return CAUSES.get(code, UNKNOWN).kind is Kind.UNREADABLE
 
 
 def sentence(code: str, about: list[str], name: Callable[[str], str] = str) -> str:

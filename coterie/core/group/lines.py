@@ -89,6 +89,8 @@ def notice(
     """
     if causes.counts(code):
         group = counted(group, code, times)
+    if causes.unread(code):  # it may have said that somebody leaves
+        group = group.with_(told=False)
     line = Line(
         id=new_id(turn),
         rev=1,

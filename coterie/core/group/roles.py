@@ -6,7 +6,8 @@ out a key package of theirs; the one after it adds them, and they are asked whet
 at once; if the owner does not, or was the one thrown out, the lowest leaf does, the others after it had its time.
 
 Everybody who saw the breach knows who the offender is, so whoever undoes it breaks no rule in turn. Who came in later
-knows it from the handover. Until that came a newcomer judges nobody: it cannot know who had asked to leave.
+knows it from the handover. Until that came a newcomer judges nobody: it cannot know who had asked to leave. Nor can who
+missed a message: else a service that keeps one from the owner could have the owner throw out whoever did their duty.
 """
 
 from __future__ import annotations

@@ -63,7 +63,9 @@ class Group(Record):
     wronged: list[Any] = field(default_factory=list)
     """[identity, due at (ms), listed until (ms; 0: not yet)] of those whom a breach took out: they are brought back."""
     told: bool = True
-    """False from entering until a member told who had asked to leave, and who had broken the roles, before."""
+    """False while this device cannot know who asked to leave or broke the roles, so it judges nobody: from entering,
+    and from a message that it could not read, until a member tells it.
+    """
     suspect: str = ""
     """Of a broken group: the identity from which the change came that broke it, by the service's word."""
     after: str = ""
