@@ -117,6 +117,7 @@ export class Ring {
     if (!master && record.way !== "device") throw new KeyError(...LOCKED[record.way]);
     const ring = new Ring(record, seeds, master ?? (await masterOf(record, seeds, {})));
     await seeds?.sweep(record.place);
+    await seeds?.prepare();
     return ring.#ready(seed, wrapped);
   }
 

@@ -17,6 +17,7 @@ export async function openSeeds(name) {
 
 class Seeds {
   #folder;
+  #spare = null; // a file that was made a while before it is needed
 
   constructor(folder) {
     this.#folder = folder;
@@ -33,9 +34,17 @@ class Seeds {
     }
   }
 
+  /** Make the file of the next seed now: browsers flush what is in a file at once, and that there is one only after a while. */
+  async prepare() {
+    const place = crypto.randomUUID();
+    await this.#put(place, new Uint8Array(SIZE));
+    this.#spare = place;
+  }
+
   /** Keep 32 bytes; their place. */
   async write(seed) {
-    const place = crypto.randomUUID();
+    const place = this.#spare ?? crypto.randomUUID();
+    this.#spare = null;
     await this.#put(place, seed);
     return place;
   }

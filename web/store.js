@@ -207,6 +207,7 @@ class Store {
       transaction.objectStore(KEYS).put(ring.record, RING);
     }, () => (this.#ring = ring));
     await before?.retire();
+    await this.#seeds?.prepare();
   }
 
   #inTurn(work) {

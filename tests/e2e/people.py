@@ -6,20 +6,13 @@ import re
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect
 
+from tests.support import at_rest
+
 SOON_MS = 20_000
 """How long to wait for something that needs the network; on an idle machine it takes well under a second."""
 NOT_OURS = re.compile(r"Failed to load resource|ERR_|WebSocket connection to|net::")
 """What Chromium itself writes to the console when the service is away."""
 
-
-READ_TABLE = """async (table) => {
-  const opened = indexedDB.open("coterie");
-  const db = await new Promise((done) => (opened.onsuccess = () => done(opened.result)));
-  const all = db.transaction(table).objectStore(table).getAll();
-  const rows = await new Promise((done) => (all.onsuccess = () => done(all.result)));
-  db.close();
-  return rows.map((row) => Array.from(row, (byte) => byte.toString(16).padStart(2, "0")).join(""));
-}"""
 
 PUBLISHED = """async () => {
   const opened = indexedDB.open("coterie");
@@ -165,6 +158,5 @@ class Person:
         expect(self.page.locator(".connection")).to_have_attribute("data-state", state, timeout=SOON_MS)
 
     def stored(self, table: str) -> list[bytes]:
-        """The values of a table, as they lie in this profile's IndexedDB."""
-        rows: list[str] = self.page.evaluate(READ_TABLE, table)
-        return [bytes.fromhex(row) for row in rows]
+        """The values of a table, as they lie in this profile's IndexedDB, decrypted."""
+        return list(at_rest.rows(self.page, table).values())
