@@ -1,0 +1,180 @@
+"""The browser's storage: full, cleared, evicted; and a backup that outlives it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from playwright.sync_api import expect
+
+from tests.e2e.conftest import Meet
+from tests.e2e.people import SOON_MS, Person
+
+PASSPHRASE = "four words that nobody says"
+QUOTA = 8_000_000
+"""Bytes, for all databases of the origin."""
+FILL = """async () => {
+  const opening = indexedDB.open("filler");
+  opening.onupgradeneeded = () => opening.result.createObjectStore("bytes", { autoIncrement: true });
+  await new Promise((done) => (opening.onsuccess = done));
+  const db = opening.result;
+  const put = (size) =>
+    new Promise((done) => {
+      const transaction = db.transaction("bytes", "readwrite");
+      transaction.objectStore("bytes").put(crypto.getRandomValues(new Uint8Array(size)));
+      transaction.oncomplete = () => done(true);
+      transaction.onabort = () => done(false);
+    });
+  for (const size of [65536, 4096, 256, 1]) while (await put(size));
+  db.close();
+}"""
+"""Uses up what is left, to the last byte."""
+
+
+def settings(person: Person, button: str) -> None:
+    """Open the settings and press a button there."""
+    person.page.get_by_role("button", name="Settings").click()
+    person.page.get_by_role("dialog").get_by_role("button", name=button).click()
+
+
+def back_up(person: Person, file: Path) -> None:
+    """A backup, by the keyboard, in `file`."""
+    settings(person, "Back up…")
+    dialog = person.page.get_by_role("dialog")
+    keys = person.page.keyboard
+    expect(dialog.get_by_label("Passphrase")).to_be_focused()
+    keys.type(PASSPHRASE)
+    keys.press("Tab")
+    keys.type("something else")
+    expect(dialog.get_by_role("button", name="Make the backup")).to_be_disabled()
+    dialog.get_by_label("The same again").fill(PASSPHRASE)
+    with person.page.expect_download(timeout=SOON_MS) as download:
+        keys.press("Enter")
+    download.value.save_as(file)
+    expect(dialog.get_by_text("The backup is in your downloads")).to_be_visible(timeout=SOON_MS)
+    keys.press("Escape")
+    expect(dialog).to_be_hidden()
+
+
+def restored(person: Person, file: Path) -> None:
+    """Restore it on the first page, after a wrong passphrase."""
+    person.page.get_by_role("button", name="Restore a backup…").click()
+    dialog = person.page.get_by_role("dialog")
+    dialog.get_by_label("Backup file").set_input_files(file)
+    dialog.get_by_label("Passphrase of the backup").fill("not this one")
+    person.page.keyboard.press("Enter")
+    expect(dialog.get_by_role("alert")).to_contain_text("not the passphrase", timeout=SOON_MS)
+    dialog.get_by_label("Passphrase of the backup").fill(PASSPHRASE)
+    person.page.keyboard.press("Enter")
+    expect(dialog.get_by_text("Restored: 4 lines, in 1 group.")).to_be_visible(timeout=SOON_MS)
+    dialog.get_by_role("button", name="Close", exact=True).last.click()
+
+
+def clear(person: Person, kinds: str) -> None:
+    """As "clear site data" in the browser's settings, or an eviction (`indexeddb` alone)."""
+    session = person.context.new_cdp_session(person.page)
+    session.send("Storage.clearDataForOrigin", {"origin": person.origin, "storageTypes": kinds})
+
+
+def test_a_backup_is_read_in_another_browser(meet: Meet, tmp_path: Path) -> None:
+    alice, bob, again = meet("Alice"), meet("Bob"), meet("Alice anew")
+    alice.start()
+    alice.create("Friends")
+    link = alice.invite()
+    bob.join(link)
+    alice.say("hello Bob")
+    bob.sees("hello Bob")
+    bob.say("hello Alice")
+    alice.sees("hello Bob", "hello Alice")
+    file = tmp_path / "backup"
+    back_up(alice, file)
+    assert b"hello" not in file.read_bytes()
+
+    again.page.goto(again.origin)
+    restored(again, file)
+    again.page.get_by_role("navigation").get_by_role("button", name="Friends").click()
+    again.sees("hello Bob", "hello Alice")
+    expect(again.composer).to_be_hidden()
+    expect(again.page.get_by_role("main").get_by_text("This is history from a backup")).to_be_visible()
+
+    again.page.reload()
+    again.sees("hello Bob", "hello Alice")
+    again.page.goto(link)
+    again.page.get_by_role("button", name="Join", exact=True).click()
+    expect(again.composer).to_be_visible(timeout=SOON_MS)
+    bob.say("welcome back")
+    again.sees("hello Bob", "hello Alice", "welcome back")
+
+
+def test_storage_that_is_cleared_while_one_writes_is_said_at_once(meet: Meet) -> None:
+    alice, bob = meet("Alice"), meet("Bob")
+    alice.start()
+    alice.create("Friends")
+    link = alice.invite()
+    bob.join(link)
+    alice.sees_notice("joined")
+    clear(alice, "all")
+    expect(alice.page.get_by_role("heading", name="What Coterie kept here is gone")).to_be_visible(
+        timeout=SOON_MS
+    )
+    alice.page.get_by_role("button", name="Reload the page").click()
+    expect(alice.page.get_by_text("no longer holds your groups")).to_be_visible(timeout=SOON_MS)
+    alice.join(link)
+    bob.page.get_by_role("button", name="Members and more").click()
+    keys = bob.page.get_by_role("dialog").locator("li code")  # shown where two have one name
+    expect(keys).to_have_count(2, timeout=SOON_MS)
+    assert len(set(keys.all_inner_texts())) == 2, "a device that lost its storage has come with its old key"
+
+
+def test_storage_that_was_evicted_is_said_at_the_start(meet: Meet) -> None:
+    alice = meet("Alice")
+    alice.start()
+    alice.create("Friends")
+    alice.page.goto("about:blank")
+    clear(alice, "indexeddb")
+    alice.page.goto(alice.origin)
+    expect(alice.page.get_by_text("no longer holds your groups")).to_be_visible(timeout=SOON_MS)
+    expect(alice.page.get_by_role("button", name="Restore a backup…")).to_be_enabled()
+
+
+def test_a_full_storage_keeps_the_line_and_lets_one_try_again(meet: Meet) -> None:
+    alice, bob = meet("Alice"), meet("Bob")
+    session = alice.context.new_cdp_session(alice.page)
+    session.send("Storage.overrideQuotaForOrigin", {"origin": alice.origin, "quotaSize": QUOTA})
+    alice.start()
+    alice.create("Friends")
+    bob.join(alice.invite())
+    alice.say("before")
+    bob.sees("before")
+    alice.page.evaluate(FILL)
+    alice.say("no room for this")
+    expect(alice.page.get_by_role("alert").get_by_text("no space left")).to_be_visible(timeout=SOON_MS)
+    expect(alice.composer).to_have_value("no room for this")
+    alice.sees("before")
+    alice.page.evaluate("indexedDB.deleteDatabase('filler')")
+    session.send("Storage.overrideQuotaForOrigin", {"origin": alice.origin})
+    alice.composer.press("Enter")
+    alice.sees("before", "no room for this")
+    alice.all_sent()
+    bob.sees("before", "no room for this")
+
+
+def test_the_settings_say_what_the_browser_promises(meet: Meet) -> None:
+    alice = meet("Alice")
+    alice.start()
+    alice.create("Friends")
+    hint = alice.page.get_by_role("region", name="Storage", exact=True)
+    expect(hint.get_by_text("has not promised to keep")).to_be_visible(timeout=SOON_MS)
+    hint.get_by_role("button", name="Not now").click()
+    expect(hint).to_be_hidden()
+    alice.reload()
+    expect(hint).to_be_hidden()
+    alice.page.get_by_role("button", name="Settings").click()
+    part = alice.page.get_by_role("dialog").get_by_role("region", name="Storage and backup")
+    expect(part.get_by_text("may delete it when space is short")).to_be_visible(timeout=SOON_MS)
+    grant = alice.context.browser.new_browser_cdp_session() if alice.context.browser else None
+    assert grant
+    page = alice.context.new_cdp_session(alice.page)
+    own = page.send("Target.getTargetInfo")["targetInfo"]["browserContextId"]
+    grant.send("Browser.grantPermissions", {"permissions": ["durableStorage"], "browserContextId": own})
+    part.get_by_role("button", name="Ask the browser to keep it").click()
+    expect(part.get_by_text("has promised not to delete it")).to_be_visible(timeout=SOON_MS)
