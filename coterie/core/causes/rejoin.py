@@ -19,6 +19,11 @@ REJOIN = {
         "They are under keys that this device never had. Members who were here have them: ask them.",
         words=("some", ""),
     ),
+    "outlived": Cause(
+        Kind.STOPPED,
+        "A change of this group came so late that it can't be checked any more: a key in it may have run out.",
+        "Coterie comes back into the group by itself, at most once an hour; what lay between can't be read here.",
+    ),
     "service_behind": Cause(
         Kind.STOPPED,
         "The service has lost {0} messages and changes that it had of this group, so nothing is sent until it is sure"

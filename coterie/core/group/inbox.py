@@ -33,6 +33,10 @@ NOT_OF_NOW = frozenset({"wrong_group", "replayed", "too_early"})
 """Causes of a commit that is not one of the present epoch of this group: it breaks nothing."""
 
 
+LATE = 86_400_000
+"""After so many milliseconds a key package in a commit may have run out since it was made."""
+
+
 def receive(turn: Turn, envelope: Envelope, *, paged: bool) -> None:
     """Take one envelope. `paged`: it came in a page that has all there is, so a gap before it is a gap."""
     group = turn.get(Group, group_key(envelope.group_id))
@@ -139,6 +143,8 @@ def _failed(turn: Turn, group: Group, envelope: Envelope, data: bytes, code: str
     if code == "corrupt":
         raise StorageError("corrupt_row", "This device's keys cannot be read.")
     cause = CAUSE.get(code, "unreadable")
+    if code == "unacceptable" and _is_commit(data) and turn.now - at(envelope) > LATE:
+        return rejoin.plan(turn, _broken(turn, group, "outlived", ""))
     if _is_commit(data) and (cause not in NOT_OF_NOW or _under_another_id(group, data)):
         return _broken(turn, group, "bad_commit", _hinted_sender(turn, group, envelope))
     group = lines.notice(turn, group, cause, at=at(envelope))

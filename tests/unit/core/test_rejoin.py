@@ -2,12 +2,13 @@
 
 import pytest
 
+import coterie_mls
 from coterie.core.effects import Call
 from coterie.core.group.lines import HOUR
 from coterie.core.records import group_key
 from coterie.core.rejoining import MOST_TRIES
 from coterie.errors import StateError
-from coterie_wire import Envelope
+from coterie_wire import CommitData, Envelope
 from tests.support import mallory
 from tests.support.device import Device
 from tests.support.directory import Caller, no
@@ -214,6 +215,32 @@ def test_a_device_that_was_away_for_longer_than_a_key_package_lives(office: Post
     office.pump()
     assert alice.texts(group_id) == ["back"]
     assert len(epochs(group_id, alice, bob)) == 1
+
+
+def test_a_newcomer_whose_key_package_has_run_out_meanwhile(office: PostOffice) -> None:
+    group_id, (alice, bob) = friends(office, "Alice", "Bob")
+    carol = office.device("Carol")
+    assert carol.engine.backend
+    package = carol.engine.backend.create_key_package(lifetime=1).bytes
+    bob.online = False
+    mallory.commit(office, alice, group_id, add=[package], data=CommitData(added=(carol.device_id,)))
+    run_out(carol, package)
+    office.now += 2 * DAY * 1000
+    bob.online = True
+    office.pump(bob)
+    assert bob.codes(group_id)[-3:] == ["outlived", "back_in", "came_meanwhile"]
+    assert bob.group(group_id)["members"] == 3
+
+
+def run_out(device: Device, package: bytes) -> None:
+    """Ask until the key package is refused because its time is over: a second or two, by the binding's own clock."""
+    assert device.engine.backend
+    for _ in range(10_000_000):
+        try:
+            device.engine.backend.check_key_package(package)
+        except coterie_mls.Unacceptable:
+            return
+    raise AssertionError
 
 
 def test_lines_that_waited_in_a_group_that_could_not_be_read_on_go_out(office: PostOffice) -> None:
