@@ -60,15 +60,14 @@ async function hold(options) {
       return new Promise(() => {});
     });
   } catch (error) {
-    if (error.name !== "AbortError") throw error;
-    if (!tabs) throw error; // this one went to the front of the queue
+    if (error.name !== "AbortError" || options.signal?.aborted) throw error; // the latter: `take` is quicker than the queue
     end();
   }
 }
 
 /** Another worker has taken the state. */
 function end() {
-  tabs.resign();
+  tabs?.resign();
   phase("taken");
   self.close();
 }

@@ -1,6 +1,9 @@
 // In every tab under test: asks through the page's own bridge, and tells the test what was answered and when.
 // `told` is the test's; it gets [what, value] with the time in milliseconds since 1970.
 (() => {
+  // A browser without a screen takes all tabs for visible; here nobody looks at one until the test does.
+  Object.defineProperty(document, "hidden", { get: () => !globalThis.lookedAt });
+
   const now = () => performance.timeOrigin + performance.now();
   const tell = (what, value) => globalThis.told(what, value, now());
   const module = () => performance.getEntriesByType("resource").map(({ name }) => name).find((name) => name.endsWith("/bridge.js"));

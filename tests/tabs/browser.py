@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Browser, BrowserContext, CDPSession, ConsoleMessage, Page, expect
+from playwright.async_api import Browser, BrowserContext, CDPSession, ConsoleMessage, Page, Route, expect
 
 from tests.e2e.people import NOT_OURS, SOON_MS
 
@@ -93,6 +93,15 @@ class Tabs:
         context = await browser.new_context()
         await context.add_init_script(path=ASKER)
         return cls(context, origin, heard)
+
+    async def answer_when(self, path: str, event: asyncio.Event) -> None:
+        """Answer requests for this path when the event is set, and not before."""
+
+        async def answer(route: Route) -> None:
+            await event.wait()
+            await route.fulfill(body="")
+
+        await self._context.route(f"**{path}", answer)
 
     async def open(self) -> Tab:
         """A new tab, once it shows that it can be used."""

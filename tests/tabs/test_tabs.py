@@ -15,9 +15,15 @@ from tests.tabs.chromium import started
 from tests.tabs.talk import KINDS, Talk
 
 SEED = int(os.environ.get("SEED") or secrets.randbits(32))
-FROZEN_MS = 12_000
-"""Longer than another tab waits for a sign of life."""
-FREEZE = "(ms) => { setTimeout((end) => { while (Date.now() < end); }, 0, Date.now() + ms); }"
+FREEZE = """() => void setTimeout(() => {
+  const request = new XMLHttpRequest();
+  request.open("GET", "/frozen", false);
+  request.send();
+})"""
+"""A request for which a worker stands still until it is answered."""
+
+SAY = "([group_id, text]) => void ask('send_text', { group_id, text, line_id: crypto.randomUUID() })"
+"""Without waiting for the answer."""
 
 
 @pytest.fixture
@@ -40,22 +46,26 @@ async def test_tabs_are_closed_and_killed_in_the_middle_of_sending(
 async def test_a_frozen_owner_is_given_up_and_writes_nothing_when_it_wakes(
     running: tuple[Browser, str, Path],
 ) -> None:
-    tabs = await Tabs.of(running[0], running[1])
+    tabs, wake = await Tabs.of(running[0], running[1]), asyncio.Event()
+    await tabs.answer_when("/frozen", wake)
     first = await tabs.open()
     await tabs.name(first, "Ann")
     group_id = (await first.ask("create_group", name="Friends"))["group_id"]
     second = await tabs.open()
     assert await first.owns()
-    frozen, other = first.page.workers[0], first.page
-    await frozen.evaluate(FREEZE, FROZEN_MS)
-    waking = asyncio.ensure_future(other.wait_for_event("worker"))  # in the place of the one that was frozen
-    sent = [second.ask("send_text", group_id=group_id, text=text) for text in ("one", "two", "three")]
-    lines = [line["text"] for line in await asyncio.gather(*sent)]
+    await first.page.workers[0].evaluate(FREEZE)
+    await first.page.evaluate(SAY, [group_id, "frozen"])
+    await second.page.evaluate("void (globalThis.lookedAt = true)")
+    said = ["one", "two", "three"]
+    await asyncio.gather(*(second.ask("send_text", group_id=group_id, text=text) for text in said))
     assert await second.owns()
-    await waking
+    async with first.page.expect_event("worker"):  # in the place of the one that was frozen
+        wake.set()
     assert not await first.owns()
-    assert await first.ask("send_text", group_id=group_id, text="four")
+    await first.ask("send_text", group_id=group_id, text="four")
     for tab in (first, second):
-        assert await all_lines(tab.ask, group_id) == [*lines, "four"] == ["one", "two", "three", "four"]
+        lines = await all_lines(tab.ask, group_id)
+        assert sorted(lines) == sorted([*said, "four", "frozen"])
+        assert lines[-1] == "four"
     await tabs.close()
     assert tabs.complaints == []
