@@ -6,6 +6,7 @@
 from coterie.client import Client
 from coterie.core.invite import Link
 from coterie.errors import (
+    BackupError,
     ContentError,
     CoterieError,
     InviteError,
@@ -20,6 +21,7 @@ from coterie.errors import (
 )
 
 __all__ = [
+    "BackupError",
     "Client",
     "ContentError",
     "CoterieError",

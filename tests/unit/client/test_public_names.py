@@ -5,8 +5,14 @@ import types
 
 import coterie
 from coterie import errors
+from coterie.backup import Backups
 
 OPERATIONS = [
+    "backup_begin",
+    "backup_read",
+    "restore_begin",
+    "restore_write",
+    "restore_end",
     *(
         "start",
         "set_name",
@@ -45,7 +51,7 @@ def test_all_is_what_is_public() -> None:
 
 def test_every_error_is_public_and_says_what_it_is() -> None:
     ours = [value for value in vars(errors).values() if getattr(value, "__module__", "") == errors.__name__]
-    assert len(ours) == 11
+    assert len(ours) == 12
     for error in ours:
         assert error.__name__ in coterie.__all__
         assert error.__doc__
@@ -54,7 +60,7 @@ def test_every_error_is_public_and_says_what_it_is() -> None:
 
 def test_the_operations_of_the_bridge_are_methods_with_keywords() -> None:
     for name in OPERATIONS:
-        method = getattr(coterie.Client, name)
+        method = getattr(Backups if name.startswith(("backup_", "restore_")) else coterie.Client, name)
         assert inspect.iscoroutinefunction(method)
         assert method.__doc__
         parameters = list(inspect.signature(method).parameters.values())[1:]
