@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from playwright.sync_api import expect
@@ -72,6 +73,9 @@ def reported(bob: Person) -> None:
     expect(dialog.get_by_role("button", name="Copied")).to_be_visible()
     report: str = bob.page.evaluate("navigator.clipboard.readText()")
     assert "\nstate: active\n" in report
+    assert re.search(r"^cursor: (\d+) of \1$", report, re.MULTILINE), (
+        "the service said how far the group goes"
+    )
     assert "\ncauses: tampered 1\n" in report
     assert not [told for told in ("Alice", "Bob", "Friends", "before", "after") if told in report]
     bob.page.keyboard.press("Escape")
