@@ -83,6 +83,25 @@ async def test_a_group_that_is_over_is_not_asked_about(exchange: Exchange) -> No
     assert bob.wire.posts("get_messages") == []
 
 
+async def test_an_envelope_that_is_none_is_a_gap_that_is_told_and_counted(exchange: Exchange) -> None:
+    group_id, (alice, bob) = await exchange.friends("Alice", "Bob")
+    bob.wire.sockets = False
+    bob.wire.cut()
+    for text in ("spoiled", "good"):
+        await alice.client.send_text(group_id=group_id, text=text)
+        await settle()
+    last = len(exchange.office.rooms[group_id].envelopes)
+    page = [
+        exchange.envelope(group_id, last - 1) | {"mls_bytes": "not hex"},
+        exchange.envelope(group_id, last),
+    ]
+    bob.wire.answers[PATH] = Answer(200, {"envelopes": page, "last_seq": last})
+    await exchange.clock.advance(4)
+    assert (await bob.texts(group_id), (await bob.codes(group_id))[-1]) == (["good"], "gap")
+    causes = (await bob.client.health(group_id=group_id))["causes"]
+    assert [(one["code"], one["times"]) for one in causes] == [("gap", 1)]
+
+
 async def test_counts_are_there_after_a_restart(exchange: Exchange) -> None:
     group_id, (alice, bob) = await exchange.friends("Alice", "Bob")
     await alice.client.send_text(group_id=group_id, text="spoiled")
