@@ -1,0 +1,48 @@
+"""A device that is behind its own record, at the page: it is told, tries to get back in, and what it wrote goes out."""
+
+from __future__ import annotations
+
+import json
+
+from playwright.sync_api import Page, Route, expect
+
+from tests.e2e.conftest import Meet
+from tests.e2e.people import SOON_MS
+
+
+def answer(page: Page, function: str, status: int, code: str) -> None:
+    """The service gives this answer to a function, until `page.context.unroute_all`."""
+    body = json.dumps({"code": code, "message": "The service says no.", "error": "The service says no."})
+
+    def refuse(route: Route) -> None:
+        route.fulfill(status=status, body=body, content_type="application/json")
+
+    page.context.route(f"**/functions/v1/{function}", refuse)
+
+
+def test_the_way_back_into_a_group_that_is_stuck(meet: Meet) -> None:
+    alice, bob = meet("Alice"), meet("Bob")
+    alice.start()
+    alice.create("Friends")
+    bob.join(alice.invite())
+    alice.say("hello")
+    bob.sees("hello")
+    answer(bob.page, "send_message", 409, "state_behind")
+    answer(bob.page, "group_info_get", 403, "not_a_member")
+    bob.say("under new keys")
+    bob.sees_notice("state_behind")
+    bob.sees_notice("rejoin_refused")
+    expect(bob.composer).to_be_hidden()
+    button = bob.page.get_by_role("button", name="Try to get back in")
+    expect(button).to_be_visible()
+    bob.page.context.unroute_all()
+    button.focus()
+    bob.page.keyboard.press("Enter")
+    bob.sees_notice("back_in")
+    expect(bob.composer).to_be_visible(timeout=SOON_MS)
+    expect(button).to_be_hidden()
+    alice.sees("hello", "under new keys")
+    alice.sees_notice("rejoined")
+    bob.say("and on")
+    alice.sees("hello", "under new keys", "and on")
+    bob.all_sent()
