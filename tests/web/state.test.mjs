@@ -214,3 +214,15 @@ test("why a session ended stands on the page, so it is no passing problem too", 
   const state = after(started(), { type: "session", session }, { type: "problem", code: "session_ended", sentence: "It has ended." });
   assert.deepEqual([state.me.session, state.problems], [session, []]);
 });
+
+test("a restore has the lines of its group read again", () => {
+  const talk = { group: { group_id: "g", unread: 0 }, members: [], lines: [], more: false };
+  const opened = reduce(initial(), { type: "opened", ...talk });
+  assert.ok("g" in opened.talks);
+  assert.deepEqual(reduce(opened, { type: "history", group_id: "g" }).talks, {});
+});
+
+test("storage that is gone takes the whole page, with its sentence", () => {
+  const gone = reduce(initial(), { type: "problem", code: "storage_gone", sentence: "It is gone." });
+  assert.deepEqual([gone.phase, gone.reason, gone.problems], ["gone", "It is gone.", []]);
+});
