@@ -189,9 +189,8 @@ def _unknown_own_commit(turn: Turn, group: Group, envelope: Envelope) -> Group:
     own = lines.own_identity(turn)
     if envelope.hash in [bytes(digest) for _, digest in group.dropped]:
         return _broken(turn, group, "refused_commit", own)
-    if (
-        envelope.sender_device != turn.backend.device_id
-    ):  # whose it is was not decrypted: any member can write a name
+    # Whose leaf it names was read before anything was authenticated: any member can write that.
+    if envelope.sender_device != turn.backend.device_id:
         return _broken(turn, group, "bad_commit", _hinted_sender(turn, group, envelope))
     return _broken(turn, group, "unknown_own_commit", own)
 

@@ -5,6 +5,7 @@ from uuid import uuid4
 
 import pytest
 
+import coterie_mls
 from coterie.errors import StateError
 from coterie_wire import parse_header
 from tests.support import mallory
@@ -181,27 +182,19 @@ def test_all_devices_of_the_user_who_broke_it_are_left_out(office: PostOffice) -
     assert [one["group_id"] for one in bob.engine.invitations()] == [new]
 
 
-def test_who_has_other_keys_than_in_the_last_good_roster_is_not_added(office: PostOffice) -> None:
+@pytest.mark.parametrize("kind", ["of the same device", "of a further device"])
+def test_keys_that_are_not_of_the_last_good_roster_are_not_added(office: PostOffice, kind: str) -> None:
     group_id, (alice, bob, *_) = broken(office)
-    impostor = Device(office, "Impostor", user_id=bob.user_id)
-    assert impostor.engine.backend
-    forged = impostor.engine.backend.create_key_package().bytes
+    fake = coterie_mls.Backend.create(bob.user_id)
+    fake.bind_device(bob.device_id if kind == "of the same device" else str(uuid4()))
+    about = {"device_id": fake.device_id, "user_id": bob.user_id, "last_resort": False}
+    given = [about | {"key_package": fake.create_key_package().bytes.hex()}]
+    office.refusals["key_packages_claim"] = 200, {"key_packages": given, "missing": []}
     new = again(alice, group_id)
-    lie = {
-        "key_packages": [
-            {
-                "device_id": impostor.device_id,
-                "user_id": bob.user_id,
-                "key_package": forged.hex(),
-                "last_resort": False,
-            }
-        ],
-        "missing": [],
-    }
-    office.refusals["key_packages_claim"] = 200, lie
     office.pump(alice)
     assert alice.names(new) == ["Alice"]
-    assert alice.codes(new).count("not_reached") == 2
+    refused = kind == "of the same device"
+    assert [alice.codes(new).count(code) for code in ("refused_key", "not_reached")] == [refused, 2 - refused]
 
 
 def test_who_has_no_key_package_is_named(office: PostOffice) -> None:

@@ -164,20 +164,24 @@ def test_a_leave_that_a_newcomer_did_not_see_is_no_breach(office: PostOffice) ->
     assert "role_breach" not in dan.codes(group_id)
 
 
-def test_a_newcomer_whom_nobody_told_anything_judges_nobody(office: PostOffice) -> None:
+@pytest.mark.parametrize("breach", ["removal", "roles"])
+def test_a_newcomer_whom_nobody_told_anything_judges_nobody(office: PostOffice, breach: str) -> None:
     group_id, (alice, bob, carol, mallory_) = people_of(office)
     dan, link = office.device("Dan"), alice.invite(group_id)
     office.pump()
     office.refusals["send_message"] = no(400, "bad_request")  # the handover never comes
     dan.ask(link, "Dan")
     office.pump()
-    alice.online = bob.online = False
-    mallory.commit(office, mallory_, group_id, remove=[carol])
+    alice.online = bob.online = carol.online = False
+    if breach == "removal":
+        mallory.commit(office, mallory_, group_id, remove=[carol])
+    else:
+        mallory.commit(office, mallory_, group_id, group_data=b"")
     office.pump()
     office.wait(120)
     assert office.is_member(mallory_, group_id)
     assert not put_out(office, dan, mallory_)
-    assert "removed" in dan.codes(group_id)
+    assert ("removed" if breach == "removal" else "roles_changed") in dan.codes(group_id)
 
 
 def test_a_restart_in_the_middle_undoes_it_all_the_same(office: PostOffice) -> None:
