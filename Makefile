@@ -3,8 +3,8 @@ PYTHON ?= python3
 SETUP = $(PYTHON) tools/setup.py
 SUITES = .venv/bin/python tools/suites.py
 .DEFAULT_GOAL := help
-TESTS = test-unit test-contract test-vectors test-db test-conformance test-supabase test-pyodide test-web test-torture test-e2e
-.PHONY: help run chat test lint authz load soak conformance chaos tabs torture wheels bench pictures lock setup clean $(TESTS)
+TESTS = test-unit test-contract test-vectors test-db test-conformance test-supabase test-pyodide test-web test-torture test-disorder test-e2e
+.PHONY: help run chat test lint authz load soak conformance chaos disorder tabs torture wheels bench pictures lock setup clean $(TESTS)
 
 help: ## list the targets
 	@sed -n 's/^\([a-z%-]*\):.*## /\1\t/p' Makefile | awk -F '\t' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -46,6 +46,10 @@ authz: ## everybody asks everything by every method, forged tokens everywhere, s
 chaos: ## kill the service and Postgres and cut connections under load, and miss nothing (SECONDS, SEED)
 	@$(SETUP) conformance
 	@PYTHONPATH=.:conformance .venv/bin/python tests/chaos/run.py
+
+disorder: ## 10,000 schedules over a network that reorders, delays, repeats and drops; members who commit at once (SEED, SCHEDULES, ROUNDS, MEMBERS, REPLAY)
+	@$(SETUP) test
+	@.venv/bin/python -m tests.disorder.run
 
 tabs: ## tabs of one browser are closed and killed while all of them send, and nothing is lost or doubled (TABS, MESSAGES, BLOWS, SEED)
 	@$(SETUP) test

@@ -64,6 +64,7 @@ SUITES = (
     Suite("pyodide-browser", "pyodide", f"{PYTEST} tests/pyodide"),
     Suite("web", "web", "node --test tests/web/**/*.test.mjs"),
     Suite("torture", "torture", f"{PYTEST} tests/torture"),
+    Suite("disorder", "disorder", f"{PYTEST} tests/disorder"),
     Suite("e2e", "e2e", f"{PYTEST} tests/e2e"),
     Suite("tabs", "e2e", f"{PYTEST} tests/tabs"),
 )

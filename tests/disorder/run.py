@@ -1,7 +1,7 @@
 """make disorder: random schedules over a bad network, and then many members at once against the real service.
 
-    SEED=7 SCHEDULES=10000 python tests/disorder/run.py
-    REPLAY=7:123 python tests/disorder/run.py        one schedule again, every act printed
+    make disorder SEED=7 SCHEDULES=10000 ROUNDS=100 MEMBERS=50
+    make disorder REPLAY=7:123        one schedule again, every act printed
 
 Ends with one line of figures; exits 1 when one falls short.
 """
@@ -17,11 +17,8 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
-
-from tests.disorder import crowd, schedules  # noqa: E402
-from tests.support.server import start_service  # noqa: E402
+from tests.disorder import crowd, schedules
+from tests.support.server import start_service
 
 SLICE = 25
 """Schedules that a process takes at a time."""
@@ -76,7 +73,7 @@ async def contention(rounds: int, members: int, lines: int) -> crowd.Figures:
 def main() -> int:
     """All that the environment asks for."""
     if os.environ.get("PYTHONHASHSEED") != "0":  # sets of ids come in the same order again
-        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, "PYTHONHASHSEED": "0"})  # noqa: S606
+        os.execve(sys.executable, sys.orig_argv, {**os.environ, "PYTHONHASHSEED": "0"})  # noqa: S606
     if os.environ.get("REPLAY"):
         return replay(os.environ["REPLAY"])
     seed = int(os.environ.get("SEED") or secrets.randbelow(1_000_000))
