@@ -15,7 +15,7 @@ from coterie.core import people, salvage, views
 from coterie.core.backup import refused
 from coterie.core.causes import sentence
 from coterie.core.content import load, received_name
-from coterie.core.effects import Call
+from coterie.core.effects import Call, Row
 from coterie.core.group import lines
 from coterie.core.records import Chat, Contact, Group, Line, Me, Profile, UserRow, group_key
 from coterie.core.state import Turn
@@ -84,8 +84,8 @@ class Restored:
     others: list[Me | Profile | Contact] = field(default_factory=list)
     chats: dict[bytes, Chat] = field(default_factory=dict)
     """By the group's UUID."""
-    lines: dict[bytes, bytes] = field(default_factory=dict)
-    """Encoded lines by key: history stands in memory once."""
+    lines: dict[Row, bytes | None] = field(default_factory=dict)
+    """Encoded lines, as they will be saved: history stands in memory once."""
     ends: dict[bytes, int] = field(default_factory=dict)
     """When the last line of each chat was said, in milliseconds."""
 
@@ -124,7 +124,7 @@ class Restored:
         chat = group_key(line.group_id)
         if chat not in self.chats:
             raise refused("backup_damaged")
-        self.lines[line.key] = value
+        self.lines[Line.TABLE, line.key] = value
         self.ends[chat] = max(line.at, self.ends.get(chat, 0))
 
 
@@ -164,27 +164,25 @@ class Held:
     """Where lines stand: seqs (8 bytes) in a group, seq and index (10 bytes) in an archive."""
 
 
-def merge(
-    turn: Turn, restored: Restored, held: Held
-) -> tuple[dict[tuple[str, bytes], bytes], dict[str, int]]:
-    """Put a backup beside what is here, which always wins; the rows of its lines, and how much was new.
+def merge(turn: Turn, restored: Restored, held: Held) -> dict[str, int]:
+    """Put a backup beside what is here, which always wins; how much was new. `restored.lines` are then the new ones.
 
     In a group of this device only places below its cursor are filled, and of these only seqs of which it has nothing:
     what is above comes from the service. Lines are not put into the turn, which would hold them a second time.
     """
     for record in restored.others:
         _put_new(turn, record)
-    rows: dict[tuple[str, bytes], bytes] = {}
     highest: dict[bytes, bytes] = {}
-    for key, value in restored.lines.items():
-        chat, place = key[:GROUP], key[GROUP:]
+    for row in list(restored.lines):
+        chat, place = row[1][:GROUP], row[1][GROUP:]
         if _is_new(turn, held, chat, place):
-            rows["messages", key] = value
             highest[chat] = max(place, highest.get(chat, b""))
+        else:
+            del restored.lines[row]
     chats = [key for key in restored.chats if _put_chat(turn, restored, key, changed=key in highest)]
     for chat in highest.keys() & held.cursors.keys():
         _mark(turn, restored.chats[chat].id, highest[chat])
-    return rows, {"groups": len(chats), "lines": len(rows)}
+    return {"groups": len(chats), "lines": len(restored.lines)}
 
 
 def _is_new(turn: Turn, held: Held, chat: bytes, place: bytes) -> bool:

@@ -72,7 +72,9 @@ class Machine:
         try:
             result = work(turn)
             return turn.finish(), result
-        except BaseException as error:  # a panic in the binding is one, and must not half-change the state either
+        except (
+            BaseException
+        ) as error:  # a panic in the binding is one, and must not half-change the state either
             if self.backend:
                 self.backend.rollback()
             self.completing, self.packages, self._blocked = before
@@ -223,8 +225,9 @@ class Machine:
         self, restored: archive.Restored, held: archive.Held, now: int
     ) -> tuple[Step, dict[str, int]]:
         """Put a backup beside what is here: how many `groups` and `lines` were new."""
-        step, (rows, counts) = self._turn(now, lambda turn: archive.merge(turn, restored, held))
-        return Step({**rows, **step.changes}, step.effects), counts
+        step, counts = self._turn(now, lambda turn: archive.merge(turn, restored, held))
+        restored.lines.update(step.changes)  # the lines are most of it, and stand in memory once
+        return Step(restored.lines, step.effects), counts
 
     # -- the whole state, elsewhere --
 
