@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 from tests.torture.play import Play
 from tests.torture.stage import Actor
 
 GROUP = "Friends"
+
+
+def perform_in_browser(play: Play, record: Path, database: str, points: int, *, short: bool = False) -> None:
+    """The same people, for a page that takes seconds to open: fewer acts of more lives. `short`: only talk."""
+    share = points // 10
+    link = found(play, share)
+    play.bob.wake()
+    admit(play, play.bob, link, share)
+    play.witness_comes(link, record)
+    if not short:
+        talk(play, share)
+        hear(play, share)
+        nick = play.stage.actor("Nick")
+        nick.wake()
+        admit(play, nick, link, share)
+        play.others.append(nick)
+        play.dice.choice((farewell, remove))(play, nick, share)
+        away(play, share)
+    _go_on(play, points, 2)
+    play.witness_speaks(database)
 
 
 def perform(
@@ -22,8 +43,7 @@ def perform(
     play.stage.fault = fault
     if not short:
         middle(play, share)
-    while (left := points - sum(play.outcome.points.values())) > 0:
-        talk(play, min(left, 2 * share))
+    _go_on(play, points, 2 * share)
     play.witness_speaks(database)
 
 
@@ -171,6 +191,13 @@ def depart(play: Play, host: Actor, group: str, kills: int) -> None:
     play.act("depart", kills, lambda: play.vera.order("leave", group=group))
     host.ask("member", group=group, user=play.users["Vera"], there=False)
     host.end()
+
+
+def _go_on(play: Play, points: int, each: int) -> None:
+    """Talk and listen in turn until all kills are done."""
+    acts = itertools.cycle((talk, hear))
+    while (left := points - sum(play.outcome.points.values())) > 0:
+        next(acts)(play, min(left, each))
 
 
 def _back(play: Play) -> None:

@@ -8,17 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SPEED = 10.0
-"""How fast a client's clock runs: what it does every few seconds has to happen within a life."""
+"""How fast native clients' clocks run among themselves: what they do every few seconds has to happen within a life."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trap:
-    """Where a life ends: at the `hit`th passing of a place, or, without one, `after` so many seconds."""
+    """Where a life ends: at the `hit`th passing of a place, or, without one, `after` so many seconds.
+
+    `begun`: counted from when the client has started, not from when its process has.
+    """
 
     place: str = ""
     phase: str = ""
     hit: int = 0
     after: float = 0.0
+    begun: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +33,10 @@ class Life:
     path: Path
     name: str
     began: float
-    """When everybody's clock began to run fast, in seconds since 1970."""
+    """When everybody's clock began, in seconds since 1970."""
+    speed: float = SPEED
+    """How fast it runs."""
+    browser: bool = False
     fault: str = ""
     trap: Trap | None = None
 
@@ -37,11 +44,12 @@ class Life:
 class Clock:
     """`ports.Clock`, fast."""
 
-    def __init__(self, began: float) -> None:
+    def __init__(self, began: float, speed: float) -> None:
         self._began = began
+        self._speed = speed
 
     def now(self) -> int:
-        return int((self._began + (time.time() - self._began) * SPEED) * 1000)
+        return int((self._began + (time.time() - self._began) * self._speed) * 1000)
 
     async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds / SPEED)
+        await asyncio.sleep(seconds / self._speed)

@@ -5,7 +5,6 @@ Standard library only: the same file runs in Pyodide, where the page is the one 
 
 from __future__ import annotations
 
-import asyncio
 import collections
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -27,13 +26,14 @@ class Places:
         self._end = end
         self._at = (place, phase, hit)
 
-    def watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Every task of this loop is watched from now on."""
-        loop.set_task_factory(
-            lambda loop, coroutine, **options: asyncio.Task(
-                Watched(coroutine, self.passed), loop=loop, **options
-            )
-        )
+    def watch(self, loop: Any) -> None:
+        """Every task of this loop is watched from now on. (Pyodide's loop takes no task factory but its own.)"""
+        create = loop.create_task
+
+        def watched(coroutine: Any, **options: Any) -> Any:
+            return create(Watched(coroutine, self.passed), **options)
+
+        loop.create_task = watched
 
     def passed(self, place: str, phase: str) -> None:
         """Count it; end here if it is time."""

@@ -30,16 +30,24 @@ BAD = frozenset(
 MOST_HITS = 4
 """A place that is passed more often in a life is killed at its first passings only."""
 SHARE_AT_RANDOM = 0.35
-LONGEST = 0.3
-"""Seconds: a life that is to end at a random moment ends within."""
+MOMENTS = ((0.3, False), (0.2, True))
+IN_BROWSER = ((3.0, False), (0.5, True), (0.5, True))
+"""A life that is to end at a random moment ends within so many seconds; True: after the client has started."""
 
 
 class Plan:
     """Where each life ends: at the places of the client that were seen least, and at random moments; or as told."""
 
-    def __init__(self, dice: random.Random, census: dict[str, int], told: list[Trap] | None = None) -> None:
+    def __init__(
+        self,
+        dice: random.Random,
+        census: dict[str, int],
+        told: list[Trap] | None = None,
+        moments: tuple[tuple[float, bool], ...] = MOMENTS,
+    ) -> None:
         """`census`: how often each `act|place|phase|hit` was a trap so far; it grows. `told`: a schedule to repeat."""
         self._dice = dice
+        self._moments = moments
         self._census = census
         self._told = list(told) if told is not None else None
         self.schedule: list[Trap] = []
@@ -47,7 +55,7 @@ class Plan:
     def next(self, act: str) -> Trap:
         """The next life's end."""
         if self._told is not None:
-            trap = self._told.pop(0) if self._told else Trap(after=LONGEST)
+            trap = self._told.pop(0) if self._told else Trap(after=0.1, begun=True)
         else:
             trap = self._chosen(act)
         self.schedule.append(trap)
@@ -56,7 +64,8 @@ class Plan:
     def _chosen(self, act: str) -> Trap:
         known = {key: count for key, count in self._census.items() if key.startswith(f"{act}|")}
         if not known or self._dice.random() < SHARE_AT_RANDOM:
-            return Trap(after=self._dice.random() ** 2 * LONGEST)
+            longest, begun = self._dice.choice(self._moments)
+            return Trap(after=self._dice.random() ** 2 * longest, begun=begun)
         least = min(known.values())
         key = self._dice.choice(sorted(key for key, count in known.items() if count == least))
         self._census[key] += 1
@@ -87,12 +96,14 @@ class Outcome:
 class Play:
     """One group from its founding to the witness's return."""
 
-    def __init__(self, stage: Stage, plan: Plan, dice: random.Random) -> None:
+    def __init__(self, stage: Stage, plan: Plan, dice: random.Random, *, browser: bool = False) -> None:
+        """`browser`: Vera is in Chromium."""
         self.stage = stage
         self.plan = plan
         self.dice = dice
         self.outcome = Outcome()
-        self.vera, self.bob, self.wanda = (stage.actor(name) for name in ("Vera", "Bob", "Wanda"))
+        self.vera = stage.actor("Vera", browser=browser)
+        self.bob, self.wanda = stage.actor("Bob"), stage.actor("Wanda")
         self.others: list[Actor] = []
         """Members of `group` beside Vera and Bob who are awake."""
         self.group = ""
@@ -141,6 +152,8 @@ class Play:
         script()
         self._hear()
         vera.order("rest")
+        if trap.begun:
+            self.stage.until(lambda: not vera.alive or vera.replies, f"the life of {act} begins")
         if trap.place:
             self.stage.until(lambda: not vera.alive or vera.did("rest"), f"the life of {act} ends at {trap}")
         else:
@@ -187,7 +200,7 @@ class Play:
         whole: list[str] = max((look["texts"] for look in looks), key=len)
         for actor, look in zip(members, looks, strict=True):
             who = f"{actor.name}: "
-            _same(who + "epoch, authenticator, members", _state(looks[0]), _state(look))
+            _same(who + "epoch, authenticator, members", _state(looks[-1], look), _state(look, looks[-1]))
             _same(who + "state", ["active", ""], look["state"])
             _same(who + "bad causes", [], sorted(BAD & set(look["codes"])))
             _same(who + "on the screen as on the disk", sorted(look["texts"]), look["screen"])
@@ -244,8 +257,10 @@ class Play:
         self.users[actor.name] = actor.ask("who")["user"]
 
 
-def _state(look: dict[str, Any]) -> list[Any]:
-    return [look["epoch"], look["authenticator"], look["members"]]
+def _state(look: dict[str, Any], other: dict[str, Any]) -> list[Any]:
+    """What two should agree on; the bridge of a page does not tell the authenticator."""
+    both = look["authenticator"] and other["authenticator"]
+    return [look["epoch"], look["members"], look["authenticator"] if both else None]
 
 
 def _same(what: str, expected: Any, found: Any) -> None:

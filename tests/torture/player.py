@@ -46,7 +46,7 @@ class Player:
         loop = asyncio.get_running_loop()
         self._places.watch(loop)
         loop.add_reader(self._orders, self._read)
-        setattr(native, "SystemClock", lambda: Clock(self._life.began))  # noqa: B010 - another class
+        setattr(native, "SystemClock", lambda: Clock(self._life.began, self._life.speed))  # noqa: B010 - another class
         await asyncio.ensure_future(self._live())
 
     def _read(self) -> None:

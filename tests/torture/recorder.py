@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
+from pathlib import Path
 from typing import Any
 
+from starlette.requests import Request
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from edge_functions import app, log
@@ -48,12 +52,29 @@ class Recorder:
         os.write(self._file, json.dumps(kept | {"mls": said[self._field]}).encode() + b"\n")
 
 
+async def trapdoor(scope: Scope, receive: Receive, send: Send) -> None:
+    """What the page that is watched asks for: where its life ends (`trap`), and, there, to be killed (`die`).
+
+    Its browser's user agent names a file that knows.
+    """
+    request = Request(scope, receive)
+    told = _told(request.headers["user-agent"])
+    if await request.body() == b"die":
+        os.killpg(told["group"], signal.SIGKILL)
+    await JSONResponse(told["trap"])(scope, receive, send)
+
+
+def _told(file: str) -> Any:
+    return json.loads(Path(file).read_text())
+
+
 def main() -> int:
     """Serve, recording."""
     file = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     functions: dict[str, Any] = app.FUNCTIONS
     for name, field in CIPHERTEXT.items():
         functions[name] = Recorder(functions[name], file, field)
+    functions["torture"] = trapdoor
     settings = Settings.from_environment()
     log.configure(settings.log, settings.log_level)
     return serve(settings)

@@ -26,6 +26,7 @@ class Sum:
     counts: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
     seeds: set[int] = field(default_factory=set)
+    revisions: set[str] = field(default_factory=set)
 
     def add(self, record: dict[str, Any]) -> None:
         """One more play."""
@@ -36,6 +37,7 @@ class Sum:
         self.counts.update({name: record[name] for name in ("lines", "ciphertexts", "opened", "commits")})
         self.seconds += record["seconds"]
         self.seeds.add(record["seed"])
+        self.revisions.add(record["revision"])
         if record["failed"]:
             self.failed.append(record)
 
@@ -92,9 +94,9 @@ def await_places() -> list[str]:
     ]
 
 
-def report(sums: dict[str, Sum], revision: str) -> str:
+def report(sums: dict[str, Sum]) -> str:
     """docs/torture.md."""
-    parts = [HEAD.format(revision=revision, line=figures(sums).removeprefix("torture: "))]
+    parts = [HEAD.format(line=figures(sums).removeprefix("torture: "))]
     for kind, one in sums.items():
         if one.plays:
             parts.append(_table(kind, one))
@@ -113,6 +115,7 @@ def _table(kind: str, one: Sum) -> str:
         ("of which the witness opened", f"{one.counts['opened']}"),
         ("commits that the witness merged", f"{one.counts['commits']}"),
         ("kill points a second, in one lane", f"{one.kills / max(one.seconds, 1):.1f}"),
+        ("revisions", ", ".join(sorted(one.revisions))),
         ("seeds", ", ".join(map(str, sorted(one.seeds)))),
     ]  # fmt: skip
     lines = [
@@ -148,5 +151,5 @@ who was never killed, opens every distinct ciphertext that ever reached the serv
 each (leaf, generation) of an epoch may have one. [tests/torture](../tests/torture) has it all; this file is written by
 `make torture REPORT=1`.
 
-Revision {revision}: {line}.
+{line}.
 """

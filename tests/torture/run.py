@@ -26,8 +26,8 @@ from tests.torture import results
 from tests.torture.theatre import Billing, House, house, worker
 
 ROOT = Path(__file__).parents[2]
-PER_PLAY = 100
-BROWSER_PER_PLAY = 25
+PER_PLAY = {"native": 100, "browser": 25}
+"""Kill points."""
 
 
 def main() -> int:
@@ -44,10 +44,8 @@ def main() -> int:
         seed = int(given.get("SEED") or secrets.randbits(32))
         shard, shards = (int(part) for part in (given.get("SHARD") or "0/1").split("/"))
         billings = {
-            "native": _billings(seed, int(given.get("POINTS") or 10_000), PER_PLAY, shard, shards),
-            "browser": _billings(
-                seed, int(given.get("BROWSER_POINTS") or 2_000), BROWSER_PER_PLAY, shard, shards
-            ),
+            "native": _billings("native", seed, int(given.get("POINTS") or 10_000), shard, shards),
+            "browser": _billings("browser", seed, int(given.get("BROWSER_POINTS") or 2_000), shard, shards),
         }
         out = Path(given.get("OUT") or ROOT / f"build/torture/{seed}-{shard}.jsonl")
         print(f"SEED={seed} SHARD={shard}/{shards} OUT={out}", flush=True)
@@ -57,9 +55,13 @@ def main() -> int:
     return _sum_up(results.read(out))
 
 
-def _billings(seed: int, points: int, each: int, shard: int, shards: int) -> list[Billing]:
+def _billings(kind: str, seed: int, points: int, shard: int, shards: int) -> list[Billing]:
+    each = PER_PLAY[kind]
     plays = range(shard, -(-points // each), shards)
-    return [Billing(seed=seed, number=number, points=min(each, points - number * each)) for number in plays]
+    return [
+        Billing(kind=kind, seed=seed, number=number, points=min(each, points - number * each))
+        for number in plays
+    ]
 
 
 @contextmanager
@@ -77,17 +79,17 @@ def _give(where: House, kind: str, billings: list[Billing], out: Path) -> None:
     """All of them, in lanes; each that is done is a line of `out`."""
     done = {(one["kind"], one["seed"], one["number"]) for one in results.read(out)}
     waiting = [one for one in billings if (kind, one.seed, one.number) not in done]
-    lock = threading.Lock()
+    lock, revision = threading.Lock(), _revision()
     began = time.monotonic()
 
     def lane() -> None:
-        with worker(where, kind) as ask:
+        with worker(where) as ask:
             while True:
                 with lock:
                     if not waiting:
                         return
                     billing = waiting.pop(0)
-                record = ask(billing)
+                record = ask(billing) | {"revision": revision}
                 with lock:
                     results.keep(out, record)
                     _say(out, billing, record, began)
@@ -119,13 +121,18 @@ def _say(out: Path, billing: Billing, record: dict[str, Any], began: float) -> N
         print(f"  again: make torture REPLAY={file}", flush=True)
 
 
+def _revision() -> str:
+    asked = ["git", "describe", "--always", "--dirty"]
+    return (
+        subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+        or "unknown"
+    )
+
+
 def _sum_up(records: list[dict[str, Any]]) -> int:
     sums = results.summed(records)
     if os.environ.get("REPORT"):
-        revision = subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
-        ).stdout.strip()
-        (ROOT / "docs/torture.md").write_text(results.report(sums, revision or "unknown"))
+        (ROOT / "docs/torture.md").write_text(results.report(sums))
     print(results.figures(sums), flush=True)
     return int(any(one.failed for one in sums.values()) or not records)
 

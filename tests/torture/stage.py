@@ -21,10 +21,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.torture.browser import BrowserPlayer
 from tests.torture.lives import Life, Trap
 from tests.torture.player import Player
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds after which something that should happen counts as never happening."""
 
 
@@ -39,12 +40,15 @@ class Actor:
     stage: Stage
     name: str
     path: Path
+    browser: bool = False
     pid: int = 0
     said: dict[str, set[str]] = field(default_factory=dict)
     """By group: lines of which the composer was told that they are saved."""
     saying: dict[str, set[str]] = field(default_factory=dict)
     """By group: lines that it was given, whatever came of them."""
     replies: list[dict[str, Any]] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+    """What a page has written to the console."""
     _orders: int = -1
     _reports: int = -1
     _rest: bytes = b""
@@ -60,6 +64,8 @@ class Actor:
             path=self.path,
             name=self.name,
             began=self.stage.began,
+            speed=self.stage.speed,
+            browser=self.browser,
             fault=self.stage.fault if self.name == self.stage.victim else "",
             trap=trap,
         )
@@ -85,8 +91,15 @@ class Actor:
     def kill(self) -> None:
         """SIGKILL; what it had reported is read."""
         if self.alive:
-            os.kill(self.pid, signal.SIGKILL)
+            self.strike()
             self.stage.until(lambda: not self.alive, f"{self.name} is dead")
+
+    def strike(self) -> None:
+        """SIGKILL; a browser has many processes in one group, which the first of them may not lead yet."""
+        with contextlib.suppress(ProcessLookupError):
+            if self.browser:
+                os.killpg(self.pid, signal.SIGKILL)
+        os.kill(self.pid, signal.SIGKILL)
 
     def end(self) -> None:
         """In order."""
@@ -129,6 +142,8 @@ class Actor:
                 raise Fault(f"{self.name} failed: {what}")
             case {"error": code, "did": do, "sentence": sentence}:
                 raise Fault(f"{self.name} could not {do}: {code}: {sentence}")
+            case {"console": what}:
+                self.complaints.append(what)
             case {"problem": code}:
                 self.stage.problems[code] = self.stage.problems.get(code, 0) + 1
         self.replies.append(report)
@@ -144,11 +159,14 @@ class Actor:
 class Stage:
     """All actors of one play, and what they have reported."""
 
-    def __init__(self, url: str, folder: Path, *, victim: str, patience: float = PATIENCE) -> None:
+    def __init__(
+        self, url: str, folder: Path, *, victim: str, patience: float = PATIENCE, speed: float
+    ) -> None:
         self.url = url
         self.folder = folder
         self.victim = victim
         self.patience = patience
+        self.speed = speed
         self.fault = ""
         """Of `FAULTS`: what is wrong with the victim's client."""
         self.began = time.time()
@@ -156,9 +174,9 @@ class Stage:
         self._selector = selectors.DefaultSelector()
         self._actors: list[Actor] = []
 
-    def actor(self, name: str) -> Actor:
+    def actor(self, name: str, *, browser: bool = False) -> Actor:
         """Somebody new, not awake yet."""
-        one = Actor(self, name, self.folder / name / "state.sqlite")
+        one = Actor(self, name, self.folder / name / "state.sqlite", browser)
         self._actors.append(one)
         return one
 
@@ -197,13 +215,13 @@ class Stage:
             one.order("inside")
         with contextlib.suppress(Fault):
             self.read_for(2, lambda: all(one.did("inside") for one in living))
-        return {one.name: one.did("inside") or one.replies[-1:] for one in living}
+        return {one.name: one.did("inside") or (one.complaints or one.replies)[-3:] for one in living}
 
     def close(self) -> None:
         """Kill whoever lives."""
         for one in self._actors:
             if one.alive:
-                os.kill(one.pid, signal.SIGKILL)
+                one.strike()
                 os.waitpid(one.pid, 0)
                 one.pid = 0
         self._selector.close()
@@ -214,7 +232,9 @@ def _live(life: Life, orders: int, reports: int) -> None:
     status = 1
     try:
         ctypes.CDLL(None).prctl(1, int(signal.SIGKILL))  # PR_SET_PDEATHSIG: nobody outlives the run
-        player = Player(life, orders, reports)
+        if life.browser:
+            os.setpgrp()
+        player = BrowserPlayer(life, orders, reports) if life.browser else Player(life, orders, reports)
         try:
             asyncio.run(player.run())
             status = 0

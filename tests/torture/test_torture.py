@@ -11,18 +11,31 @@ from typing import Any
 import pytest
 
 import coterie_mls
+from tests.support.server import ROOT
 from tests.torture import witness
 from tests.torture.stage import Fault
 from tests.torture.theatre import Billing, House, house, worker
 
 SEED = int(os.environ.get("TORTURE_SEED") or secrets.randbits(32))
 FAULTS = {
-    "act before saving": "state_behind|reused",
-    "lose the last save": "state_behind|reused|lost",
-    "save the cursor apart": "same lines|lost|bad causes|stuck",
-    "drop the outbox": "lost|forged_own",
+    "act before saving": (("driver.py", "await self._save(step)", "_one_turn", "go"), "state_behind|reused"),
+    "lose the last save": (
+        ("transport/http.py", "await self._http.request(", "request", "stop"),
+        "state_behind|reused|lost",
+    ),
+    "save the cursor apart": (
+        ("driver.py", "await self._store.commit(step.changes)", "_save", "go"),
+        "lines|lost|causes|stuck",
+    ),
+    "drop the outbox": (
+        ("transport/http.py", "await self._http.request(", "request", "stop"),
+        "lost|forged_own",
+    ),
 }
-"""What is wrong with the client, and how that shows. It notices by itself a state older than the service's record."""
+"""What is wrong with the client, where it is killed, and how that shows.
+
+It notices by itself a state older than the service's record.
+"""
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +47,7 @@ def where(make_database: Callable[[], str], tmp_path_factory: pytest.TempPathFac
 
 def test_a_killed_client_loses_doubles_and_reuses_nothing(where: House) -> None:
     print(f"TORTURE_SEED={SEED}")  # noqa: T201 - pytest shows it with a failure
-    with worker(where, "native") as give:
+    with worker(where) as give:
         record = give(Billing(seed=SEED, number=0, points=40))
     assert not record["failed"], record
     assert sum(record["points"].values()) == 40
@@ -43,18 +56,26 @@ def test_a_killed_client_loses_doubles_and_reuses_nothing(where: House) -> None:
     assert record["opened"] >= record["lines"] > 0
 
 
+def test_a_killed_browser_loses_doubles_and_reuses_nothing(where: House) -> None:
+    print(f"TORTURE_SEED={SEED}")  # noqa: T201
+    with worker(where) as give:
+        record = give(Billing(kind="browser", seed=SEED, number=0, points=3, short=True))
+    assert not record["failed"], record
+    assert sum(record["points"].values()) == 3
+    assert record["lines"]
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_client_that_breaks_the_order_is_found_out(where: House, fault: str) -> None:
-    sweep = [
-        {"after": 0.06 + 0.02 * kill} for kill in range(30)
-    ]  # from where a life begins to where it rests
-    with worker(where, "native") as give:
-        for number in range(3):
-            options: dict[str, Any] = {"told": sweep, "fault": fault, "short": True, "patience": 8.0}
-            record = give(Billing(seed=7, number=number, points=len(sweep), **options))
-            if record["failed"]:
-                break
-    assert re.search(FAULTS[fault], record["failed"]), record["failed"]
+    (file, code, function, phase), found = FAULTS[fault]
+    lines = (ROOT / "coterie" / file).read_text().splitlines()
+    number = next(number for number, line in enumerate(lines, 1) if code in line)
+    there = {"place": f"{file}:{number} {function}", "phase": phase}
+    told = [{"after": 0.05}] * 3 + [{**there, "hit": hit} for hit in range(1, 13)]
+    with worker(where) as give:
+        options: dict[str, Any] = {"told": told, "fault": fault, "short": True, "patience": 15.0}
+        record = give(Billing(seed=7, number=0, points=len(told), **options))
+    assert re.search(found, record["failed"]), record["failed"]
     assert record["schedule"], "what would repeat it"
 
 

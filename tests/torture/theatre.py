@@ -18,9 +18,10 @@ from typing import Any
 
 from tests.support.server import ROOT, Service
 from tests.support.unlimited import UNLIMITED
-from tests.torture.acts import perform
-from tests.torture.lives import Trap
-from tests.torture.play import Plan, Play
+from tests.torture.acts import perform, perform_in_browser
+from tests.torture.browser import watched_site
+from tests.torture.lives import SPEED, Trap
+from tests.torture.play import IN_BROWSER, MOMENTS, Plan, Play
 from tests.torture.stage import PATIENCE, Fault, Stage
 
 SETTINGS = {
@@ -30,7 +31,6 @@ SETTINGS = {
     "COTERIE_LOG_LEVEL": "warning",
 }
 """A claim whose holder was killed lapses as fast as clocks run here."""
-WORKERS = {"native": "tests.torture.worker", "browser": "tests.torture.browser_worker"}
 MEMORY = Path("/dev/shm")  # noqa: S108 - a kill, unlike a power cut, takes nothing from the system's cache
 
 
@@ -45,12 +45,13 @@ class House:
 
 
 @contextmanager
-def house(folder: Path, database: str, **settings: str) -> Iterator[House]:
-    """A recording service on this database."""
+def house(folder: Path, database: str) -> Iterator[House]:
+    """A recording service on this database, with a page that is watched."""
     record = folder / "ciphertexts.jsonl"
     record.touch()
     program = ("-m", "tests.torture.recorder", str(record))
-    service = Service(folder, {"DATABASE_URL": database, **SETTINGS, **settings}, program=program)
+    settings = {"DATABASE_URL": database, "COTERIE_SITE": str(watched_site(folder)), **SETTINGS}
+    service = Service(folder, settings, program=program)
     try:
         service.start()
         yield House(service.url, database, str(record))
@@ -65,6 +66,8 @@ class Billing:
     seed: int
     number: int
     points: int
+    kind: str = "native"
+    """Or `browser`: who is killed is in Chromium."""
     fault: str = ""
     short: bool = False
     patience: float = PATIENCE
@@ -72,9 +75,9 @@ class Billing:
 
 
 @contextmanager
-def worker(where: House, kind: str) -> Iterator[Callable[[Billing], dict[str, Any]]]:
+def worker(where: House) -> Iterator[Callable[[Billing], dict[str, Any]]]:
     """A process that gives plays, one after the other; call what you get with each."""
-    command = [sys.executable, "-m", WORKERS[kind], where.url, where.database, where.record]
+    command = [sys.executable, "-m", "tests.torture.worker", where.url, where.database, where.record]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
     ) as process:
@@ -100,15 +103,25 @@ def dice(billing: Billing, what: str) -> random.Random:
 def give(where: House, billing: Billing, census: dict[str, int]) -> dict[str, Any]:
     """One play. The record says `failed` and why, or counts; `schedule` repeats it."""
     began = time.monotonic()
+    browser = billing.kind == "browser"
     told = None if billing.told is None else [Trap(**one) for one in billing.told]
-    plan = Plan(dice(billing, "plan"), census, told)
+    plan = Plan(dice(billing, "plan"), census, told, IN_BROWSER if browser else MOMENTS)
     folder = Path(tempfile.mkdtemp(prefix="coterie-play-", dir=MEMORY if MEMORY.is_dir() else None))
-    stage = Stage(where.url, folder, victim="Vera", patience=billing.patience)
-    play = Play(stage, plan, dice(billing, "play"))
-    record: dict[str, Any] = {"kind": "native", "seed": billing.seed, "number": billing.number, "failed": ""}
+    speed, record_file = 1.0 if browser else SPEED, Path(where.record)
+    stage = Stage(where.url, folder, victim="Vera", patience=billing.patience, speed=speed)
+    play = Play(stage, plan, dice(billing, "play"), browser=browser)
+    record: dict[str, Any] = {
+        "kind": billing.kind,
+        "seed": billing.seed,
+        "number": billing.number,
+        "failed": "",
+    }
     try:
-        options: dict[str, Any] = {"fault": billing.fault, "short": billing.short}
-        perform(play, Path(where.record), where.database, billing.points, **options)
+        if browser:
+            perform_in_browser(play, record_file, where.database, billing.points, short=billing.short)
+        else:
+            options: dict[str, Any] = {"fault": billing.fault, "short": billing.short}
+            perform(play, record_file, where.database, billing.points, **options)
     except Fault as fault:
         record["failed"] = f"{fault}{play.suspicion(where.database)}"
         record["at"] = traceback.format_exc(limit=-6)
@@ -116,7 +129,7 @@ def give(where: House, billing: Billing, census: dict[str, int]) -> dict[str, An
         record["schedule"] = [asdict(trap) for trap in plan.schedule]
     finally:
         stage.close()
-        shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=browser)  # a browser that was killed may still be writing
     places = [list(one) for one in sorted(play.places.items())]
     counts = asdict(play.outcome) | {"places": places, "seconds": round(time.monotonic() - began, 1)}
     return record | counts
