@@ -10,6 +10,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 PACKAGE = "coterie/"
+FOLDERS = ("core/", "storage/", "transport/")
+"""Of the package, in which there is something to wait for; anything else below a folder `coterie` is not the client."""
 PHASES = ("stop", "go")
 """`stop`: the code has just begun to wait; `go`: what it waited for is there, and it is about to go on."""
 

@@ -85,13 +85,14 @@ def figures(sums: dict[str, Sum]) -> str:
 
 def await_places() -> list[str]:
     """Every `await`, `async for` and `async with` of the client's code, as `file.py:line`."""
-    return [
+    found = {
         f"{path.relative_to(CLIENT)}:{node.lineno}"
         for path in sorted(CLIENT.rglob("*.py"))
         if not set(ELSEWHERE) & set(path.relative_to(CLIENT).with_suffix("").parts)
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Await | ast.AsyncFor | ast.AsyncWith)
-    ]
+    }
+    return sorted(found)
 
 
 def report(sums: dict[str, Sum]) -> str:

@@ -6,13 +6,14 @@ import os
 import re
 import secrets
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import coterie_mls
 from tests.support.server import ROOT
-from tests.torture import witness
+from tests.torture import results, witness
 from tests.torture.stage import Fault
 from tests.torture.theatre import Billing, House, house, worker
 
@@ -77,6 +78,25 @@ def test_a_client_that_breaks_the_order_is_found_out(where: House, fault: str) -
         record = give(Billing(seed=7, number=0, points=len(told), **options))
     assert re.search(found, record["failed"]), record["failed"]
     assert record["schedule"], "what would repeat it"
+
+
+def test_results_are_summed_up_each_play_once(tmp_path: Path) -> None:
+    counts = {"lines": 5, "ciphertexts": 6, "opened": 6, "commits": 1, "seconds": 1.0, "acts": {"talk": 3}}
+    record = {"kind": "native", "seed": 1, "failed": "", "points": {"await": 2, "random": 1}, "revision": "r"}
+    for number, file in enumerate(("0-2.jsonl", "1-2.jsonl")):
+        for _ in range(2):  # a run that was resumed
+            results.keep(
+                tmp_path / file, {**record, **counts, "number": number, "places": [["a.py:1 f stop", 2]]}
+            )
+    sums = results.summed(results.read(*sorted(tmp_path.glob("*.jsonl"))))
+    assert results.figures(sums).startswith("torture: 6 native kill points in 2 plays; 10 lines")
+    assert "| kill points | 6 |" in results.report(sums)
+    results.keep(
+        tmp_path / "0-2.jsonl", {**record, **counts, "number": 2, "places": [], "failed": "lost: a line"}
+    )
+    sums = results.summed(results.read(*sorted(tmp_path.glob("*.jsonl"))))
+    assert "1 plays failed" in results.figures(sums)
+    assert "lost: a line" in results.report(sums)
 
 
 def test_the_witness_sees_a_message_key_that_served_twice() -> None:
