@@ -28,8 +28,10 @@ from coterie.errors import (
     StorageLost,
     Unreachable,
 )
+from coterie.looking import last_seq
 from coterie.ports import TABLES, Answer, Clock, Store, Transport
 from coterie.posting import Posting
+from coterie.progress import Progress
 from coterie.session import EARLY, OVER, Sessions
 from coterie.sync import Sync
 from coterie_wire import Envelope
@@ -74,6 +76,7 @@ class Driver:
         self._sessions = Sessions(transport, clock, lambda: self._engine, self._do, device_name)
         self._sync = Sync(self, transport, clock)
         self._posting = Posting(self, clock)
+        self._progress = Progress(lambda group_id: last_seq(self, group_id), self.spawn, self._show)
         self._tasks: set[asyncio.Task[None]] = set()
         self._turns: set[asyncio.Future[Any]] = set()
         self._running = False
@@ -296,6 +299,8 @@ class Driver:
         """One envelope of the stream or of a page. A group whose keys are damaged must not stop the others."""
         try:
             await self._do(lambda engine, now: engine.receive(envelope, now, paged=paged))
+            if envelope.group_id not in self._engine.up_to_date:
+                self._progress.took(envelope.group_id, self._engine.cursors().get(envelope.group_id, 0))
         except StorageError as error:
             if error.code != "corrupt_row":
                 raise
@@ -326,6 +331,8 @@ class Driver:
     async def take_caught_up(self, group_id: str, seq: int) -> None:
         """All of a group up to `seq` was handed over, and what follows is of now."""
         await self._do(lambda engine, now: engine.caught_up(group_id, seq, now))
+        if group_id in self._engine.up_to_date:
+            self._progress.arrived(group_id)
 
     async def service_went_back(self, group_id: str, last_seq: int) -> None:
         """The service has less of a group than it had."""

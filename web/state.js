@@ -15,6 +15,7 @@ export function initial({ known = false, link = null, problem = null, group_id =
     storage: null, // what the browser says of the storage (web/storage.js), and whether a backup was hinted at
     me: null, // {user_id, device_id, name, read_only, session}
     connection: null,
+    catching_up: {}, // group_id -> {done, total}: how many messages that were missed have come in, while they are many
     groups: {},
     joins: {},
     invitations: {}, // group_id -> Invitation
@@ -126,6 +127,10 @@ const ON = {
     withTalk({ ...state, groups: { ...state.groups, [group.group_id]: group } }, group.group_id, () => ({ members, lines, more })),
 
   connection: (state, { state: connection }) => ({ ...state, connection }),
+  catching_up(state, { group_id, done, total }) {
+    const rest = without(state.catching_up, group_id);
+    return { ...state, catching_up: done < total ? { ...rest, [group_id]: { done, total } } : rest };
+  },
   session: (state, { session }) => ({ ...state, me: { ...state.me, session } }),
   named: (state, { name }) => ({ ...state, known: true, me: { ...state.me, name } }),
   lost: (state) => ({ ...state, lost: true, known: false }),

@@ -156,6 +156,8 @@ class Conversation:
                 self._gone.set()
             case {"event": "refresh"}:
                 self._stale.set()
+            case {"event": "catching_up", "done": done, "total": total} if done < total:
+                self._screen.say(f"-- catching up, {done} of {total}")
             case _:
                 tell(self._screen, event)
         self._note_pending()

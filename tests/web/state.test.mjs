@@ -26,6 +26,12 @@ test("an unknown event is an error, also one named like something of every objec
   assert.throws(() => reduce(initial(), { type: "constructor" }), /unknown event/);
 });
 
+test("a long way to catch up is told while it lasts", () => {
+  const halfway = after(started(), { type: "catching_up", group_id: "g", done: 120, total: 500 });
+  assert.deepEqual(halfway.catching_up, { g: { done: 120, total: 500 } });
+  assert.deepEqual(after(halfway, { type: "catching_up", group_id: "g", done: 500, total: 500 }).catching_up, {});
+});
+
 test("the state given is never changed", () => {
   const before = freeze(opened([line(1)]));
   for (const event of [

@@ -53,12 +53,14 @@ export function Conversation({ state, act, group }) {
   const talk = group && state.talks[group.group_id];
   if (!group) return html`<${Opening} />`;
   const ended = state.me.session.state === "ended";
+  const behind = state.catching_up[group.group_id];
   const offline = !ended && state.connection === "offline" && group.can_send;
   return html`
     <main class="talk">
       <${Head} group=${group} act=${act} />
       <${SignedOut} ...${{ state, act }} />
       ${offline && html`<p class="offline" role="status">Not connected. What you write is kept here and goes out by itself.</p>`}
+      ${behind && html`<p class="offline" role="status">Catching up, ${behind.done} of ${behind.total}.</p>`}
       ${talk ? html`<${Lines} ...${{ talk, group, act, offline }} />` : html`<div class="talk-wait" aria-busy="true"></div>`}
       ${group.can_send ? html`<${Composer} group=${group} act=${act} draft=${state.drafts[group.group_id] ?? ""} />` : html`<${Closed} group=${group} act=${act} />`}
     </main>
