@@ -65,3 +65,19 @@ def test_after_a_restart_the_order_is_remembered(pair: Pair) -> None:
     assert copy.process(group_id, sent[3]).data == b"3"
     with pytest.raises(Stale):
         copy.process(group_id, sent[9])
+
+
+def test_an_epoch_that_is_over_opens_nothing_and_the_next_opens_all(pair: Pair) -> None:
+    alice, bob, group_id = pair
+    late = alice.encrypt(group_id, b"in time for nobody")
+    commit = bob.commit(group_id).commit
+    bob.merge_pending(group_id)
+    with pytest.raises(Stale):
+        bob.process(group_id, late)
+    early = bob.encrypt(group_id, b"an epoch ahead")
+    with pytest.raises(TooEarly):
+        alice.process(group_id, early)
+    alice.process(group_id, commit)
+    assert alice.process(group_id, early).data == b"an epoch ahead"
+    with pytest.raises(Stale):
+        bob.process(group_id, late)
