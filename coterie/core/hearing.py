@@ -9,6 +9,7 @@ from coterie.core.effects import DEVICE_LANE, DIRECTORY_LANE, Acknowledge, Call,
 from coterie.core.group import commits, controls, inbox, lines, outbox, rejoin
 from coterie.core.machine import Machine
 from coterie.core.records import Group, Join, Outgoing, group_key
+from coterie.core.standing import release
 from coterie.core.state import Turn
 from coterie.errors import InviteError
 from coterie_wire import Envelope
@@ -38,9 +39,11 @@ class Hearing(Machine):
 
     def next_post(self, lane: bytes) -> tuple[bytes, str, dict[str, Any]] | None:
         """What to post next in a lane: a key for `posted`, the function, the body. None: nothing, or it must wait."""
-        if self.read_only or (self.standing.awaited and lane not in (DEVICE_LANE, DIRECTORY_LANE)):
-            return None
+        group = self._look(lambda turn: turn.get(Group, lane))
         row = self._look(lambda turn: outbox.head(turn, lane, self._blocked))
+        held = group is not None and self.standing.holds(group)
+        if self.read_only or (held and row and row.kind != "rejoin"):
+            return None
         return (row.key + outbox.ident(row), row.function, outbox.body(row)) if row else None
 
     def posted(self, key: bytes, status: int, body: dict[str, Any], now: int) -> Step:
@@ -92,18 +95,20 @@ class Hearing(Machine):
             inbox.receive(turn, envelope, paged=paged)
             after = turn.get(Group, group_key(envelope.group_id))
             if before and after and after.epoch != before.epoch:
-                self._epoch_moved(turn, after)
+                self._epoch_moved(turn, after, held=self.standing.holds(before))
 
         step = self._turn(now, work)[0]
         if self.standing.awaited:
             step = step.without(Acknowledge)
         return step
 
-    def _epoch_moved(self, turn: Turn, group: Group) -> None:
+    def _epoch_moved(self, turn: Turn, group: Group, *, held: bool) -> None:
         """Rows of the old epoch may be encrypted anew; joins are looked at again, other intents carried out.
 
         While the group is caught up with, every epoch but the last is gone already: these wait for its end.
         """
+        if held and not self.standing.holds(group):
+            release(turn, group, self._blocked)
         for row in turn.rows(Outgoing, group.key) if group.state == "active" else []:
             if row.key in self._blocked and row.kind == "message":
                 outbox.stale(turn, row, self._blocked)
@@ -162,7 +167,7 @@ class Hearing(Machine):
             case "welcomes_list", {"welcomes": list(welcomes)}:
                 invitations.take_all(turn, welcomes, alone="group_id" in request)
             case "groups_list", {"groups": list(groups)}:
-                self.standing.told(turn, groups)
+                self.standing.told(turn, groups, self._blocked)
             case "commit_pause", _:
                 self._paused(turn, request["group_id"])
             case "key_packages_count", _:

@@ -130,6 +130,8 @@ class WireSocket:
             self._put({"type": "pong"})
         elif frame["type"] == "ack":
             self.acks.append((frame["group_id"], frame["seq"]))
+            acked = self.wire.exchange.office.rooms[frame["group_id"]].acked
+            acked[self.wire.device_id] = max(acked.get(self.wire.device_id, 0), frame["seq"])
 
     async def frames(self) -> AsyncIterator[dict[str, Any]]:
         while (frame := await self.queue.get()) is not None:
@@ -150,7 +152,8 @@ class WireSocket:
                 self._put({"type": "envelope", "envelope": envelope.to_json()})
             if group_id not in self.caught_up and wire.device_id in office.rooms[group_id].delivers:
                 self.caught_up.add(group_id)
-                self._put({"type": "caught_up", "group_id": group_id, "seq": self.sent.get(group_id, 0)})
+                last = min(self.sent.get(group_id, 0), len(office.rooms[group_id].envelopes))
+                self._put({"type": "caught_up", "group_id": group_id, "seq": last})
         self._push_directory(office, wire)
         for join in office.pending(wire):
             if join["join_id"] not in self.told:
