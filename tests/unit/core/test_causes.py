@@ -274,7 +274,7 @@ def test_who_comes_in_by_a_link_of_somebody_who_left_is_told(office: PostOffice)
 
 
 def codes_given(path: Path) -> set[str]:
-    """Every literal code that a file puts into a line, counts, or breaks a group with."""
+    """Every literal code that a file puts into a line or a group, counts, or breaks a group with."""
     places = {"notice": 2, "counted": 1, "_broken": 2}
     found: set[object] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -283,12 +283,17 @@ def codes_given(path: Path) -> set[str]:
             if name in places and len(node.args) > places[name]:
                 given = ast.walk(node.args[places[name]])
                 found |= {one.value for one in given if isinstance(one, ast.Constant)}
-    return {code for code in found if isinstance(code, str)}
+            found |= {
+                one.value.value
+                for one in node.keywords
+                if name == "with_" and one.arg == "why" and isinstance(one.value, ast.Constant)
+            }
+    return {code for code in found if isinstance(code, str) and re.fullmatch("[a-z_]+", code)}
 
 
 def test_every_code_that_the_core_names_is_in_the_table() -> None:
     named = {code: path.name for path in CORE for code in codes_given(path)}
-    assert {"gap", "own_unknown", "bad_commit", "passed_over"} <= set(named)
+    assert {"gap", "own_unknown", "bad_commit", "passed_over", "left_self"} <= set(named)
     assert not {code: name for code, name in named.items() if code not in CAUSES}
 
 
