@@ -4,7 +4,7 @@ SETUP = $(PYTHON) tools/setup.py
 SUITES = .venv/bin/python tools/suites.py
 .DEFAULT_GOAL := help
 TESTS = test-unit test-contract test-vectors test-db test-conformance test-supabase test-pyodide test-web test-torture test-disorder test-e2e
-.PHONY: help run chat test lint authz load soak conformance chaos disorder tabs torture wheels bench pictures lock setup clean $(TESTS)
+.PHONY: help run chat test lint authz load soak conformance chaos disorder tabs torture at-rest wheels bench pictures lock setup clean $(TESTS)
 
 help: ## list the targets
 	@sed -n 's/^\([a-z%-]*\):.*## /\1\t/p' Makefile | awk -F '\t' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -58,6 +58,10 @@ tabs: ## tabs of one browser are closed and killed while all of them send, and n
 torture: ## kill clients at every await and at random, and lose nothing (POINTS, BROWSER_POINTS, SEED, SHARD=i/n, OUT, MERGE, REPORT, REPLAY)
 	@$(SETUP) test
 	@.venv/bin/python -m tests.torture.run
+
+at-rest: ## search whole profiles, native and Chromium, for what must not lie on a disk (SEED, LINES)
+	@$(SETUP) test
+	@.venv/bin/python tests/at_rest/run.py
 
 load: ## the service under load: sends, fan-out, reads, sizes, several processes (PARTS)
 	@$(SETUP) test

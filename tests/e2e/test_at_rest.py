@@ -1,0 +1,43 @@
+"""The search of a browser's whole profile: what it finds, for how long, and that it finds what was planted."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from playwright.sync_api import BrowserType
+
+from tests.at_rest.chromium import converse, lock, plant, profile, search
+from tests.e2e.conftest import Meet
+from tests.support.server import Service
+
+SEED = 7
+LINES = 6
+SEED_FILE = ("key", "Default/File System/000")
+"""The file that is overwritten in place holds the present seed: one of the keys, and worth nothing alone."""
+RENEWED = ("consumed secret", "what the present keys open")
+
+
+def test_what_a_profile_shows_before_and_after_its_keys_were_renewed(
+    browser_type: BrowserType, service: Service, meet: Meet, tmp_path: Path
+) -> None:
+    executable = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome") or ""
+    folder = tmp_path / "profile"
+    with profile(browser_type, executable, folder, service.url) as ann:
+        watched = converse(ann, meet("Bartholomew Zwischen"), LINES)
+    before = search(folder, watched, SEED)
+    assert set(before.counts) == {SEED_FILE, RENEWED}, f"\n{before}"
+
+    with profile(browser_type, executable, folder, service.url) as ann:
+        lock(ann, watched)
+    after = search(folder, watched, SEED)
+    assert set(after.counts) == {SEED_FILE}, f"\n{after}"
+
+    with profile(browser_type, executable, folder, service.url) as ann:
+        plant(ann, watched)
+    planted = search(folder, watched, SEED)
+    assert {kind for kind, where in planted.counts if "IndexedDB" in where} == {
+        "plaintext",
+        "consumed secret",
+    }, f"\n{planted}"
