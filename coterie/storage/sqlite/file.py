@@ -38,7 +38,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
 """Entry n leads from version n to n + 1, in one transaction. Entries never change once released."""
 
 CAUSES = {
-    "SQLITE_FULL": ("storage_full", "There is no space left for this device's data."),
+    "SQLITE_FULL": (
+        "storage_full",
+        "There is no space left for this device's data, so nothing was saved or sent. Free some space, then try again.",
+    ),
     "SQLITE_NOTADB": ("storage_corrupt", "This device's data file is damaged or is not one of Coterie."),
     "SQLITE_CORRUPT": ("storage_corrupt", "This device's data file is damaged."),
     "SQLITE_READONLY": ("storage_denied", "This device's data file can't be written to."),
