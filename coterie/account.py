@@ -7,10 +7,11 @@ from typing import Any
 from coterie.backup import Backups
 from coterie.core.effects import DIRECTORY_LANE
 from coterie.core.engine import Engine
+from coterie.core.keys import Stretch
 from coterie.driver import Driver
 from coterie.errors import Refused, StateError
 from coterie.passkeys import Passkeys
-from coterie.ports import TABLES, Answer, Stretch
+from coterie.ports import TABLES, Answer
 
 
 class Account(Driver):

@@ -15,10 +15,11 @@ from coterie.core.archive import GROUP, SEQ, Held, Restored, is_history
 from coterie.core.backup import HEADER_SIZE, MAX_FILE, Header, Reader, Writer, refused
 from coterie.core.effects import Step
 from coterie.core.engine import Engine
+from coterie.core.keys import Stretch
 from coterie.core.mls import Mls
 from coterie.core.records import Chat, Line
 from coterie.errors import StateError
-from coterie.ports import Store, Stretch
+from coterie.ports import Store
 
 T = TypeVar("T")
 

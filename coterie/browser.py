@@ -163,7 +163,7 @@ class Page:
         return lambda **fields: method(target, **fields)
 
     async def _stretched(self, secret: bytes, salt: bytes, memory_kib: int, passes: int, lanes: int) -> bytes:
-        """`ports.Stretch`, by `web/stretching.js`."""
+        """`core.keys.Stretch`, by `web/stretching.js`."""
         tag = await self._stretch(to_js(secret), to_js(salt), memory_kib, passes, lanes)
         return bytes(tag.to_py())
 

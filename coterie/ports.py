@@ -106,10 +106,3 @@ class KeyWrap(Protocol):
 
     async def key(self) -> bytes | None:
         """32 bytes, or None for a store that is not encrypted."""
-
-
-class Stretch(Protocol):
-    """Argon2id (RFC 9106), version 0x13, with a tag of 32 bytes: makes a passphrase costly to guess."""
-
-    async def __call__(self, secret: bytes, salt: bytes, memory_kib: int, passes: int, lanes: int) -> bytes:
-        """The tag. Costs are within `coterie.core.keys`' bounds by now; it may take a second."""

@@ -10,7 +10,7 @@ TAG_SIZE = 32
 
 
 async def stretch(secret: bytes, salt: bytes, memory_kib: int, passes: int, lanes: int) -> bytes:
-    """As `ports.Stretch`, in a thread: the event loop goes on."""
+    """As `core.keys.Stretch`, in a thread: the event loop goes on."""
     return await asyncio.to_thread(
         hash_secret_raw,
         secret,

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass
+from typing import Protocol
 
 from coterie.core.mls import Mls
 from coterie.errors import LocalError
-from coterie.ports import Stretch
 
 INFO = b"coterie/keys/v1/"
 AT_REST, SYNC, EXPORT = b"encryption-context", b"sync-context", b"export-context"
@@ -29,6 +29,13 @@ PASSES = (3, 10)
 LANES = (4, 16)
 """Argon2id's costs, least and most. The least are used; more is refused before anything is computed, so that a made-up
 file can neither take all memory nor a minute."""
+
+
+class Stretch(Protocol):
+    """Argon2id (RFC 9106), version 0x13, with a tag of 32 bytes: makes a passphrase costly to guess."""
+
+    async def __call__(self, secret: bytes, salt: bytes, memory_kib: int, passes: int, lanes: int) -> bytes:
+        """The tag. Costs are within bounds by now; it may take a second."""
 
 
 def derive(mls: Mls, master: bytes, label: bytes) -> bytes:

@@ -122,7 +122,7 @@ async def write(
     if planted:
         await store.commit({("mls", b"kept on purpose"): planted})
     await store.close()
-    return Profile(folder, await wrap.master() if encrypted else bytes(32))
+    return Profile(folder, await wrap.master() if encrypted else coterie_mls.random_bytes(32))
 
 
 def search(run: Run, profile: Profile, seed: int, *, encrypted: bool = True) -> Found:

@@ -8,6 +8,7 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -45,9 +46,9 @@ def consumed(history: Iterable[bytes], present: Iterable[bytes], seed: int) -> l
     (ids of members, public keys) stands in other rows too, which belong to `present`.
     """
     left = b"\0".join(present)
-    gone = sorted(window for window in windows(history) if window not in left and len(set(window)) > 8)
-    random.Random(seed).shuffle(gone)  # noqa: S311  which ones, repeatably
-    return gone[:MOST]
+    some = sorted(window for window in windows(history) if len(set(window)) > 8)
+    random.Random(seed).shuffle(some)  # noqa: S311  which ones, repeatably
+    return list(islice((window for window in some if window not in left), MOST))
 
 
 @dataclass
