@@ -195,7 +195,8 @@ class Conversation:
     def _say_why(self, group: dict[str, Any]) -> None:
         self._why = group["why"]
         if not group["can_send"] and group["why"]:
-            self._screen.say(f"-- {clean(group['why'])}")
+            way_back = " /rejoin tries to get back in." if group["can_rejoin"] else ""
+            self._screen.say(f"-- {clean(group['why'])}{way_back}")
 
     def _learn_names(self, members: list[dict[str, Any]]) -> None:
         """Names by identity; equal names are told apart by their key's fingerprint."""

@@ -27,7 +27,11 @@ def a_line(key: str, text: str, sender: dict[str, Any] | None = BOB, **more: Any
 def a_group(name: str = "Tea", **more: Any) -> dict[str, Any]:
     """A `Group` of docs/bridge.md."""
     group = {"group_id": GROUP, "name": name, "epoch": 3, "state": "active", "why": "", "unread": 0}
-    return group | {"last_line": None, "members": 2, "updated_at": 0, "can_send": True} | more
+    return (
+        group
+        | {"last_line": None, "members": 2, "updated_at": 0, "can_send": True, "can_rejoin": False}
+        | more
+    )
 
 
 def a_person(name: str | None, **more: Any) -> dict[str, Any]:

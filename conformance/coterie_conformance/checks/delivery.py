@@ -51,6 +51,21 @@ async def polling_equals_the_socket(world: World) -> None:
 
 
 @check(
+    "A cursor beyond what there is gets nothing, and is told how far the group goes.",
+    "protocol, get_messages, deliver: so a client notices a service that was put back from a backup",
+)
+async def a_cursor_beyond_the_log(world: World) -> None:
+    _, bob, group = await world.couple()
+    page = await bob.messages(group, after=99)
+    same((page["envelopes"], page["last_seq"]), ([], 1), "the page")
+    async with listening(bob, {group.group_id: 99}) as socket:
+        await socket.caught_up(group)
+        same(socket.envelopes(group), [], "the envelopes")
+        told = [frame["seq"] for frame in socket.frames if frame["type"] == "caught_up"]
+        same(told, [1], "the seq of caught_up")
+
+
+@check(
     "Every socket of a group gets the same envelopes, the sender's own too.",
     "RFC 9750 §5.2; D4; protocol, deliver",
 )
