@@ -55,6 +55,7 @@ def in_chromium(folder: Path, seed: int, lines: int) -> tuple[int, int, bool]:
     """What is found before the keys were renewed and after it, and whether the planted secrets were."""
     executable = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome") or ""
     place = folder / "profile"
+    (folder / "service").mkdir()
     with start_service(folder / "service") as service, sync_playwright() as play:
         browser = play.chromium.launch(executable_path=executable, args=FLAGS)
         with chromium.profile(play.chromium, executable, place, service.url) as ann:
