@@ -18,6 +18,8 @@ from coterie.core.records import Group, Invite, Outgoing, Sent
 from coterie.core.state import Turn
 from coterie_wire import Envelope, uuid_bytes
 
+MENDED = ("missed_commit", "outlived", "state_behind", "unknown_own_commit")
+"""Why a group is broken from which this device comes back by itself, once it knows that its own state is to blame."""
 ANSWER_WITHIN = 15_000
 """How long the service has to hand over the GroupInfo before it is asked again, in milliseconds."""
 
@@ -28,7 +30,12 @@ def pending(turn: Turn, group: Group) -> Outgoing | None:
 
 
 def plan(turn: Turn, group: Group) -> Group:
-    """This device is to come back by itself: at once, or an hour after it last did."""
+    """This device is to come back by itself: at once, or an hour after it last did.
+
+    Not into a group that somebody broke, and not where another copy of it took its place.
+    """
+    if group.state == "broken" and group.why not in MENDED:
+        return group
     if group.rejoin_due or pending(turn, group) or turn.backend.read_only:
         return group
     due = max(turn.now, group.rejoin_at + lines.HOUR)
@@ -84,7 +91,13 @@ def back(turn: Turn, group: Group, row: Outgoing) -> Group:
     if group.state == "active" and group.epoch > row.epoch:  # another commit took this epoch: it was refused
         return lines.notice(turn, group, "replayed")
     before = {leaf.identity: leaf for leaf in turn.backend.members(group.mls_id)}
-    merged = turn.backend.merge_rejoin(row.note["record"])
+    try:
+        merged = turn.backend.merge_rejoin(row.note["record"])
+    except (
+        turn.mls.MlsError
+    ):  # the stored record is damaged: the members are in an epoch that is closed to this device
+        group = lines.notice(turn, group.with_(state="broken", why="missed_commit"), "rejoin_unreadable")
+        return later(turn, group, ANSWER_WITHIN)
     missed = group.state != "active" or group.epoch < row.epoch
     group = _lines(turn, _renewed(turn, group, merged), merged, before)
     if missed:

@@ -430,13 +430,13 @@ def test_a_device_whose_place_a_copy_took_stops_and_does_not_take_it_back(office
     office.pump()
     assert bob.codes(group_id)[-1] == "replaced_self"
     assert bob.group(group_id)["why"] == "Another copy of this device took over your place here."
+    copy.send(group_id, "from the copy")
+    office.pump(copy, alice)
     for _ in range(3):
         office.wait(HOUR // 1000)
         start(bob)
         office.pump()
     assert bob.codes(group_id)[-1] == "replaced_self"
-    copy.send(group_id, "from the copy")
-    office.pump(copy, alice)
     assert alice.texts(group_id) == ["from the copy"]
     bob.run(bob.engine.rejoin(group_id, bob.now))
     office.pump()
@@ -466,6 +466,21 @@ def test_a_rejoin_that_was_refused_and_is_delivered_later_is_not_followed(office
     assert bob.record(group_id).epoch == alice.record(group_id).epoch
     assert bob.codes(group_id)[-1] == "replayed"
     assert bob.outbox() == []
+
+
+def test_a_record_that_was_damaged_is_built_anew(office: PostOffice) -> None:
+    group_id, (alice, bob) = friends(office, "Alice", "Bob")
+    miss_a_change(office, group_id, alice, bob)
+    while not bob.outbox():
+        office.round(bob)
+    row = bob.outbox()[0]
+    bob.rows["outbox"][row.key] = row.with_(note={"record": row.note["record"][:-1]}).encode()
+    bob.crash()
+    office.pump()
+    assert bob.codes(group_id)[-1] == "rejoin_unreadable"
+    office.wait(PACE // 1000)
+    assert bob.codes(group_id)[-2:] == ["back_in", "missed"]
+    assert len(epochs(group_id, alice, bob)) == 1
 
 
 def test_only_who_is_stuck_comes_back(office: PostOffice) -> None:
