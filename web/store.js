@@ -85,7 +85,7 @@ class Store {
         this.#end("storage_gone");
         resolve();
       };
-      db.onversionchange = taken; // a newer page, or a deletion, must not wait for this one
+      db.onversionchange = ({ newVersion }) => (newVersion === null ? taken() : this.#end("storage_gone")); // must not wait for this one
       db.onclose = taken; // the browser took it away: cleared site data, eviction
     });
   }
@@ -112,9 +112,9 @@ class Store {
     return this.#lost ? Promise.reject(fail(this.#lost)) : rowsOf(this.#db, table);
   }
 
-  /** All rows of a table in the order of their keys, packed. */
-  async load(table) {
-    const read = async () => packed(table, await this.#rows(table).catch((error) => this.#told(error)), this.#ring);
+  /** All rows of a table in the order of their keys, packed; with `anyway` those that don't open are empty, instead of `storage_corrupt`. */
+  async load(table, anyway = false) {
+    const read = async () => packed(table, await this.#rows(table).catch((error) => this.#told(error)), this.#ring, anyway);
     return table === MLS ? this.#inTurn(read) : read(); // so that its key does not change in between
   }
 
@@ -122,8 +122,8 @@ class Store {
     throw this.#lost ? fail(this.#lost, error) : typed(error);
   }
 
-  /** The last `limit` rows with lower <= key < upper (null: no end), ascending, packed. */
-  async page(table, lower, upper, limit) {
+  /** The last `limit` rows with lower <= key < upper (null: no end), ascending, packed; `anyway` as above. */
+  async page(table, lower, upper, limit, anyway = false) {
     const range = upper ? IDBKeyRange.bound(lower, upper, false, true) : IDBKeyRange.lowerBound(lower);
     const rows = await this.#transaction([table], "readonly", (transaction, done) => {
       const found = [];
@@ -135,7 +135,7 @@ class Store {
         cursor.continue();
       };
     });
-    return packed(table, rows, this.#ring);
+    return packed(table, rows, this.#ring, anyway);
   }
 
   /** Write rows, `[table, key, value]` with null to delete, all or none of them. */
@@ -189,7 +189,8 @@ class Store {
   #renew(made = () => this.#ring.renewed()) {
     const rows = async () => {
       const found = await this.#rows(MLS);
-      return Promise.all(found.map(async ([key, value]) => [MLS, key, await this.#ring.unseal(MLS, key, value)]));
+      const opened = await Promise.all(found.map(([key, value]) => this.#ring.unseal(MLS, key, value).catch(() => null)));
+      return found.map(([key], at) => [MLS, key, opened[at]]).filter(([, , value]) => value); // a damaged row stays as it is
     };
     return this.#change([MLS], made, put, rows);
   }
@@ -260,11 +261,15 @@ function put(transaction, rows) {
 }
 
 /** Rows as two buffers: lengths (key, value, key, value, …) and the bytes one after the other; cheap to hand to Python. */
-async function packed(table, rows, ring) {
+async function packed(table, rows, ring, anyway) {
+  const failed = (error) => {
+    if (!anyway || error?.name !== "storage_corrupt") throw error;
+    return new Uint8Array();
+  };
   const parts = [];
   for (let at = 0; at < rows.length; at += AT_ONCE) {
     const some = rows.slice(at, at + AT_ONCE);
-    const values = await Promise.all(some.map(([key, value]) => ring.unseal(table, key, value)));
+    const values = await Promise.all(some.map(([key, value]) => ring.unseal(table, key, value).catch(failed)));
     some.forEach(([key], place) => parts.push(key, values[place]));
   }
   return { lengths: Uint32Array.from(parts, (part) => part.length), bytes: join(...parts) };

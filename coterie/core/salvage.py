@@ -146,7 +146,8 @@ def _backend(mls: Mls, rows: Mapping[bytes, bytes]) -> Backend | None:
     except mls.MlsError:
         raise StorageError(
             "keys_damaged",
-            "This device's own keys are damaged, so nothing can be read or sent with them. Nothing was deleted.",
+            "This device's own keys are damaged, so nothing can be read or sent with them. Nothing was deleted."
+            " To begin anew, clear this site's data in the browser, or name another profile in the terminal.",
         ) from None
 
 

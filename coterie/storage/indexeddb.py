@@ -6,7 +6,7 @@ become `StorageError`.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 from js import Object
@@ -41,7 +41,7 @@ class IndexedDbStore:
     async def load(self, table: str) -> dict[bytes, bytes]:
         """As `ports.Store.load`."""
         check_table(table)
-        return dict(_rows(await _typed(self._store.load(table))))
+        return dict(_rows(await _readable(self._store.load, table)))
 
     async def page(
         self, table: str, prefix: bytes, *, before: bytes | None, limit: int
@@ -52,7 +52,7 @@ class IndexedDbStore:
         if end is not None and end <= prefix:  # IndexedDB refuses a range without keys
             limit = 0
         upper = None if end is None or not limit else to_js(end)
-        return _rows(await _typed(self._store.page(table, to_js(prefix), upper, max(limit, 0))))
+        return _rows(await _readable(self._store.page, table, to_js(prefix), upper, max(limit, 0)))
 
     async def gone(self) -> None:
         """Wait until the browser takes the database away: cleared site data, eviction, a newer page."""
@@ -106,6 +106,16 @@ async def lock_state(helper: Any, name: str = "coterie") -> dict[str, Any]:
 
 def _object(fields: Mapping[str, Any]) -> Any:
     return to_js(dict(fields), dict_converter=Object.fromEntries)
+
+
+async def _readable(read: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
+    """What `read` of the helper gives; where rows don't open, these are empty: they do not read back, the others do."""
+    try:
+        return await _typed(read(*arguments))
+    except StorageError as error:
+        if error.code != "storage_corrupt":
+            raise
+        return await _typed(read(*arguments, True))  # noqa: FBT003  positional: it is JavaScript
 
 
 async def _typed(promise: Awaitable[T]) -> T:

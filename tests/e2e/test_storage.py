@@ -28,6 +28,20 @@ FILL = """async () => {
   db.close();
 }"""
 """Uses up what is left, to the last byte."""
+FLIP = """async () => {
+  const opening = indexedDB.open("coterie");
+  await new Promise((done) => (opening.onsuccess = done));
+  const transaction = opening.result.transaction("groups", "readwrite");
+  const cursor = transaction.objectStore("groups").openCursor();
+  cursor.onsuccess = () => {
+    const value = cursor.result.value;
+    value[value.length - 1] ^= 1;
+    cursor.result.update(value);
+  };
+  await new Promise((done) => (transaction.oncomplete = done));
+  opening.result.close();
+}"""
+"""Changes a bit of the first group's row."""
 
 
 def settings(person: Person, button: str) -> None:
@@ -134,6 +148,29 @@ def test_storage_that_was_evicted_is_said_at_the_start(meet: Meet) -> None:
     alice.page.goto(alice.origin)
     expect(alice.page.get_by_text("no longer holds your groups")).to_be_visible(timeout=SOON_MS)
     expect(alice.page.get_by_role("button", name="Restore a backup…")).to_be_enabled()
+
+
+def test_a_damaged_row_costs_its_group_and_no_other(meet: Meet) -> None:
+    alice = meet("Alice")
+    alice.start()
+    for group in ("One", "Two"):
+        alice.create(group)
+        alice.say(f"said in {group}")
+        alice.all_sent()
+    alice.page.goto(f"{alice.origin}/favicon.svg")  # of the same origin, without a client
+    alice.page.evaluate(FLIP)
+    alice.page.goto(alice.origin)
+    said = alice.page.get_by_role("alert").get_by_text("is damaged and set aside: the group")
+    expect(said).to_be_visible(timeout=SOON_MS)
+    damaged = "One" if "“One”" in said.inner_text() else "Two"
+    alice.page.get_by_role("navigation").get_by_role("button", name=damaged).click()
+    alice.sees(f"said in {damaged}")
+    expect(alice.composer).to_be_hidden()
+    whole = "Two" if damaged == "One" else "One"
+    alice.open(whole)
+    alice.say("goes on")
+    alice.sees(f"said in {whole}", "goes on")
+    alice.all_sent()
 
 
 def test_a_full_storage_keeps_the_line_and_lets_one_try_again(meet: Meet) -> None:
