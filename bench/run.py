@@ -11,7 +11,15 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).parent
-BENCHES = ("mls/run.py", "boot/boot.py", "chat/latency.py", "chat/rows.py", "chat/at_rest.py", "chat/contention.py", "abuse/run.py")
+BENCHES = (
+    "mls/run.py",
+    "boot/boot.py",
+    "chat/latency.py",
+    "chat/rows.py",
+    "chat/at_rest.py",
+    "chat/contention.py",
+    "abuse/run.py",
+)
 
 
 def main() -> int:

@@ -3,7 +3,8 @@
     python bench/chat/at_rest.py [messages]
 
 Native: the steps of a conversation are saved one by one in SQLite and in SQLCipher. Chromium: transactions of the same
-rows through `web/store.js`, and as they are. Then the bytes that MLS's own rows take per message, in groups of 2, 100 and 1,000.
+rows through `web/store.js`, and as they are. Then the bytes that MLS's own rows take per message, in groups of 2, 100
+and 1,000.
 """
 
 from __future__ import annotations

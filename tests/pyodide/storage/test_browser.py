@@ -166,6 +166,13 @@ def test_other_versions_in_other_tabs(case: str, page: Page) -> None:
     upgrades(page, case)
 
 
+@pytest.mark.parametrize(
+    "case", ["rows_are_bound", "plain_is_encrypted", "renewed_keys_end_the_old", "locked", "lost_key", "cleared"]
+)
+def test_encryption_at_rest(case: str, page: Page) -> None:
+    call(page, case)
+
+
 def test_a_second_writer_is_noticed_before_it_does_harm(page: Page) -> None:
     call(page, "two_writers", "two-writers")
 

@@ -1,0 +1,143 @@
+// Encryption at rest in the worker, where files can be overwritten in place. Each case throws when it fails.
+import { openDatabase, rowOf, rowsOf, transact, UPGRADES } from "/database.js";
+import { lockState, openStore, unlock } from "/store.js";
+
+const bytes = (text) => new TextEncoder().encode(text);
+const text = (data) => new TextDecoder().decode(data);
+
+function assert(condition, message) {
+  if (!condition) throw new Error(message);
+}
+
+async function refused(promise, code) {
+  const error = await promise.then(() => ({ name: "nothing" }), (found) => found);
+  assert(error.name === code, `expected ${code}, got ${error.name}: ${error.message}`);
+}
+
+async function raw(name, work) {
+  const db = await openDatabase(name);
+  try {
+    return await work(db);
+  } finally {
+    db.close();
+  }
+}
+
+const lies = (name, table) => raw(name, (db) => rowsOf(db, table));
+const record = (name) => raw(name, (db) => rowOf(db, "keys", "ring"));
+const put = (name, table, key, value) =>
+  raw(name, (db) => transact(db, [table], "readwrite", (transaction) => transaction.objectStore(table).put(value, key)));
+
+async function seeds(name) {
+  const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle(`${name}.seeds`);
+  const found = [];
+  for await (const [place, file] of folder.entries()) found.push([place, new Uint8Array(await (await file.getFile()).arrayBuffer())]);
+  return found;
+}
+
+async function filled(name) {
+  const store = await openStore(name);
+  await store.commit([["mls", bytes("a"), bytes("a ratchet")], ["groups", bytes("g"), bytes("a group")], ["groups", bytes("h"), bytes("a group")]]);
+  return store;
+}
+
+const read = async (store, table) => text((await store.load(table)).bytes);
+
+/** No value lies there in clear, and none can be put in another's place or altered. */
+export async function rows_are_bound() {
+  await (await filled("bound")).close();
+  const [[, one], [, other]] = await lies("bound", "groups");
+  assert(!text(one).includes("group") && text(one) !== text(other), "two equal values look alike, or are in clear");
+  await put("bound", "groups", bytes("g"), other);
+  let store = await openStore("bound");
+  await refused(store.load("groups"), "storage_corrupt");
+  assert((await read(store, "mls")) === "aa ratchet", "other tables can't be read any more");
+  await store.close();
+  const altered = one.slice();
+  altered[20] ^= 1;
+  await put("bound", "groups", bytes("g"), altered);
+  store = await openStore("bound");
+  await refused(store.load("groups"), "storage_corrupt");
+  await put("bound", "groups", bytes("g"), one);
+  assert((await read(store, "groups")) === "ga groupha group", "what was put back does not read");
+  await store.close();
+}
+
+/** A database of an earlier version is encrypted when it is opened, all of it or nothing. */
+export async function plain_is_encrypted() {
+  const db = await openDatabase("earlier", UPGRADES.slice(0, 3));
+  await transact(db, ["mls", "groups"], "readwrite", (transaction) => {
+    transaction.objectStore("mls").put(bytes("a ratchet"), bytes("a"));
+    transaction.objectStore("groups").put(bytes("a group"), bytes("g"));
+  });
+  db.close();
+  const store = await openStore("earlier");
+  assert((await read(store, "mls")) === "aa ratchet" && (await read(store, "groups")) === "ga group", "it does not read");
+  await store.close();
+  for (const table of ["mls", "groups"]) assert(!/ratchet|group/.test(text((await lies("earlier", table))[0][1])), `${table} is in clear`);
+}
+
+/** Keys that changed end what lay there before: the old row, put back, opens no more, and its seed is overwritten. */
+export async function renewed_keys_end_the_old() {
+  const store = await filled("renewed");
+  const [[key, old]] = await lies("renewed", "mls");
+  const [before, was] = [await record("renewed"), await seeds("renewed")];
+  assert(was.find(([place]) => place === before.place)[1].some(Boolean), "the seed is not in its place");
+  await store.keep("passphrase", {}, { passphrase: "a passphrase" });
+  assert((await read(store, "mls")) === "aa ratchet", "the row does not read under the new keys");
+  const after = await seeds("renewed");
+  assert(!after.some(([place]) => place === before.place), "the old seed is still there");
+  assert(after.filter(([, seed]) => seed.some(Boolean)).length === 1, "more than one seed");
+  await put("renewed", "mls", key, old);
+  await refused(store.load("mls"), "storage_corrupt");
+  await put("renewed", "groups", bytes("x"), old);
+  await refused(store.load("groups"), "storage_corrupt");
+  await store.close();
+}
+
+/** Locked, it opens for nobody; a wrong passphrase changes nothing. */
+export async function locked() {
+  let store = await filled("locked");
+  await refused(store.lock(), "not_locked");
+  await refused(store.keep("passphrase", {}, { passphrase: "short" }), "bad_passphrase");
+  await store.keep("passphrase", {}, { passphrase: "a passphrase" });
+  await store.lock();
+  await refused(store.load("mls"), "storage_locked");
+  assert((await lockState("locked")).way === "passphrase", "it does not say how it is locked");
+  const before = JSON.stringify(await lies("locked", "mls"));
+  await refused(openStore("locked"), "locked_passphrase");
+  await refused(unlock({ passphrase: "another one" }, "locked"), "wrong_passphrase");
+  await refused(openStore("locked"), "locked_passphrase");
+  assert(JSON.stringify(await lies("locked", "mls")) === before, "something was changed");
+  await unlock({ passphrase: "a passphrase" }, "locked");
+  store = await openStore("locked");
+  assert((await read(store, "mls")) === "aa ratchet", "it does not read");
+  await refused(store.keep("device", { passphrase: "another one" }, {}), "wrong_passphrase");
+  await store.keep("device", { passphrase: "a passphrase" }, {});
+  await store.close();
+  await (await openStore("locked")).close();
+}
+
+/** A key that is gone is said, and nothing is deleted or made anew. */
+export async function lost_key() {
+  await (await filled("lost")).close();
+  const kept = await record("lost");
+  const before = JSON.stringify(await lies("lost", "mls"));
+  await (await navigator.storage.getDirectory()).removeEntry("lost.seeds", { recursive: true });
+  await refused(openStore("lost"), "key_lost");
+  await put("lost", "keys", "ring", { ...kept, v: 2 });
+  await refused(openStore("lost"), "storage_newer");
+  assert(JSON.stringify(await lies("lost", "mls")) === before, "something was changed");
+}
+
+/** Signing out ends everything that may be left of the rows. */
+export async function cleared() {
+  const store = await filled("cleared");
+  await store.keep("passphrase", {}, { passphrase: "a passphrase" });
+  const [[key, old]] = await lies("cleared", "groups");
+  await store.clear();
+  assert((await lockState("cleared")).way === "device", "the next one would be asked for a passphrase");
+  await put("cleared", "groups", key, old);
+  await refused(store.load("groups"), "storage_corrupt");
+  await store.close();
+}
