@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser
 
 from tests.support.deployments import temporary_folder
@@ -26,9 +27,12 @@ SAY = "([group_id, text]) => void ask('send_text', { group_id, text, line_id: cr
 """Without waiting for the answer."""
 
 
-@pytest.fixture
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def running() -> AsyncIterator[tuple[Browser, str, Path]]:
-    """A browser, the service's address, a folder."""
+    """A browser, the service's address, a folder; each test has a profile of its own."""
     with temporary_folder() as folder:
         async with started(folder) as (browser, origin):
             yield browser, origin, folder
@@ -38,7 +42,7 @@ async def test_tabs_are_closed_and_killed_in_the_middle_of_sending(
     running: tuple[Browser, str, Path],
 ) -> None:
     print(f"SEED={SEED}")  # noqa: T201 - pytest shows it with a failure
-    outcome = await Talk(3, 100, len(KINDS), SEED).run(*running)
+    outcome = await Talk(3, 60, len(KINDS), SEED).run(*running)
     assert outcome.blows.total() == len(KINDS)
     assert outcome.takeovers
 
