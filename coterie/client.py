@@ -155,7 +155,7 @@ class Client(Account):
         return {}
 
     async def rejoin(self, *, group_id: str) -> dict[str, Any]:
-        """Try to come back into a group that is stuck; what comes of it is a line. Raises `StateError` (`not_stuck`)."""
+        """Try to come back into a stuck group; a line says what came of it. Raises `StateError` (`not_stuck`)."""
         self._group(group_id)
         await self._do(lambda engine, now: engine.rejoin(group_id, now))
         return {}

@@ -10,18 +10,8 @@ import pytest
 from coterie.core.packages import FULL
 from coterie.errors import StateError
 from tests.support.authenticator import Passkey
-from tests.support.clients import Person
+from tests.support.clients import Person, stocked
 from tests.support.server import Service
-
-
-async def stocked(person: Person) -> None:
-    """Wait until all key packages of a device are at the service."""
-
-    async def full() -> bool:
-        stock = (await person.client.call("key_packages_count", {})).body
-        return (stock["available"], stock["last_resort"]) == (FULL, True)
-
-    await person.until(full)
 
 
 @pytest.fixture

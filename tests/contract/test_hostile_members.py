@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from coterie.core.group import lines
 from coterie_wire import CommitData
-from tests.support.clients import Person, stocked
 from tests.support import mallory
+from tests.support.clients import Person, stocked
 from tests.support.server import Service
 
 Group = tuple[str, Person, Person, Person]
@@ -49,8 +50,7 @@ async def state(person: Person, group_id: str) -> str:
 
 
 def authenticator(person: Person, group_id: str) -> bytes:
-    engine = person.client._engine
-    return engine._look(lambda turn: mallory.lines.need(turn, group_id)).epoch_authenticator
+    return person.client._engine._look(lambda turn: lines.need(turn, group_id)).epoch_authenticator
 
 
 @pytest.fixture

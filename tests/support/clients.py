@@ -9,6 +9,7 @@ from typing import Any
 
 import coterie
 from coterie import native
+from coterie.core.packages import FULL
 
 SOON = 20.0
 """Seconds in which what must come, comes."""
@@ -72,3 +73,13 @@ class Person:
         """The one that waits."""
         found: list[dict[str, Any]] = await self.until(self.client.invitations)
         return found[0]
+
+
+async def stocked(person: Person) -> None:
+    """Wait until all key packages of a device are at the service."""
+
+    async def full() -> bool:
+        stock = (await person.client.call("key_packages_count", {})).body
+        return (stock["available"], stock["last_resort"]) == (FULL, True)
+
+    await person.until(full)

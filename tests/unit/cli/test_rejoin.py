@@ -1,10 +1,12 @@
 """`/rejoin` in the terminal."""
 
+from typing import Any
+
 from coterie import cli
 from coterie.errors import StateError
 from tests.support.terminal import GROUP, Run, Script, a_group
 
-BEHIND = {
+BEHIND: dict[str, Any] = {
     "why": "This device's state is older than what it sent before.",
     "can_send": False,
     "can_rejoin": True,
