@@ -13,7 +13,7 @@ from coterie.errors import LocalError, StateError
 from tests.support.terminal import GROUP, Run, Script, a_group
 
 NEW = "2" * 8
-BROKEN = {"state": "broken", "why": "This group is broken.", "can_send": False}
+BROKEN: dict[str, Any] = {"state": "broken", "why": "This group is broken.", "can_send": False}
 
 
 def test_a_broken_group_is_started_again(script: Script, run: Run) -> None:
