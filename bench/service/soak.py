@@ -84,10 +84,28 @@ def grown(samples: list[tuple[float, ...]]) -> list[str]:
     return found
 
 
-async def all_had(listeners: Listening, messages: int) -> None:
-    """Until every listener has had every message of the hot group, in order and once."""
-    for number in range(messages):
-        await listeners.milliseconds(number + 1)
+class Heard:
+    """Up to which message of the hot group every listener has had all, in order and once."""
+
+    def __init__(self, listeners: Listening) -> None:
+        self._listeners = listeners
+        self._last = 0
+        self._until = 0
+        self._reached = asyncio.Event()
+
+    async def follow(self) -> None:
+        """Read what the listeners say as they say it: they wait for nobody. Raises when one has missed something."""
+        while True:
+            await self._listeners.milliseconds(self._last + 1)
+            self._last += 1
+            if self._last == self._until:
+                self._reached.set()
+
+    async def until(self, last: int) -> None:
+        """Wait until they have had this one."""
+        self._until = last
+        if self._last < last:
+            await self._reached.wait()
 
 
 async def soak(stage: Stage, seconds: float) -> tuple[str, list[str]]:
@@ -108,12 +126,18 @@ async def soak(stage: Stage, seconds: float) -> tuple[str, list[str]]:
     ]
     async with listening(service.port, hot_people) as listeners:
         before = await _count(stage)
-        load = asyncio.create_task(run(service.port, senders(half, text, CONNECTIONS, seconds), every=every))
-        samples = await watch(stage, service, seconds)
-        result: Result = await load
-        [[last]] = await stage.query("select last_seq from coterie.group_seq where group_id = $1", hot)
-        async with asyncio.timeout(60):
-            await all_had(listeners, last)
+        heard = Heard(listeners)
+        async with asyncio.TaskGroup() as tasks:  # which ends all of it when one of them fails
+            following = tasks.create_task(heard.follow())
+            load = tasks.create_task(
+                run(service.port, senders(half, text, CONNECTIONS, seconds), every=every)
+            )
+            samples = await watch(stage, service, seconds)
+            result: Result = await load
+            [[last]] = await stage.query("select last_seq from coterie.group_seq where group_id = $1", hot)
+            async with asyncio.timeout(60):
+                await heard.until(last)
+            following.cancel()
     wrong = grown(samples)
     if set(result.statuses) != {200}:
         wrong.append(f"answers by status: {dict(result.statuses)}")
