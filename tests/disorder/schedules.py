@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from coterie.core.invite import Link
+from coterie.core.mls import Member
 from coterie.core.records import Group
 from tests.disorder.network import Network
 from tests.support.device import Crash, Device
@@ -197,9 +198,9 @@ class Play:
         if device not in (alice, bob) and device.identity in here:
             alice.remove(self.group_id, device)
 
-    def _leaves(self, device: Device) -> list[object]:
+    def _leaves(self, device: Device) -> list[Member]:
         assert device.engine.backend
-        return list(device.engine.backend.members(device.record(self.group_id).mls_id))
+        return device.engine.backend.members(device.record(self.group_id).mls_id)
 
     # -- and how it ends --
 
@@ -241,7 +242,7 @@ class Play:
         room = self.office.rooms[self.group_id]
         members = {device for device, (_, last) in room.members.items() if last is None}
         for one in survivors:
-            leaves = {leaf.device_id for leaf in self._leaves(one)}  # type: ignore[attr-defined]
+            leaves = {leaf.device_id for leaf in self._leaves(one)}
             must(leaves == members, "roster and members differ", one, leaves ^ members)
             self._check_lines(one, survivors)
 
