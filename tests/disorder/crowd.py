@@ -28,6 +28,7 @@ UNPACED = UNLIMITED | {"COTERIE_TOKEN_SECONDS": "86400"}
 PATIENCE = 300
 """Seconds after which something that was to happen has not."""
 TAKEN = 200
+TRIES = 5
 AWAY = 5
 """Every so many-th member is away for half of the lines."""
 
@@ -142,6 +143,16 @@ class Member:
         if not holds():
             raise AssertionError(f"{self.name}: {what}")
 
+    async def join(self, link: str) -> None:
+        """Follow the link; who finds the service out of breath tries again."""
+        for _ in range(TRIES):
+            try:
+                await self.client.join(link=link, name=self.name)
+            except Unreachable:
+                continue
+            return
+        raise AssertionError(f"{self.name}: could not even ask")
+
     @property
     def group(self) -> Group | None:
         """The group's row, as it is saved."""
@@ -235,7 +246,7 @@ class Crowd:
         made = await first.client.create_invite(group_id=self.group_id, max_uses=len(others) + 1)
         for one in others:
             await one.client.start()
-            await one.client.join(link=made["link"], name=one.name)
+            await one.join(made["link"])
         for one in others:
             await one.until(lambda one=one: one.group is not None, "did not come in")
         await self.level()
