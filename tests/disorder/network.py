@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import replace
 from uuid import UUID
 
 from coterie_wire import Envelope
@@ -19,6 +20,11 @@ from tests.support.seeded import Seeded
 
 PAGE = 4
 """Envelopes in a page at most."""
+
+
+def poisoned(envelope: Envelope) -> Envelope:
+    """The same with other bytes."""
+    return replace(envelope, mls_bytes=b"\xff" + (envelope.mls_bytes or b"")[1:])
 
 
 class Network(PostOffice):
@@ -34,6 +40,8 @@ class Network(PostOffice):
         """By device: the last seq that was sent off."""
         self.dropped: set[tuple[str, int]] = set()
         """(device, seq) of messages that this device never gets."""
+        self.altered: set[tuple[str, int]] = set()
+        """(device, seq) of messages that this device gets with other bytes."""
 
     def new_id(self) -> str:
         """The id of a user or a device."""
@@ -42,7 +50,8 @@ class Network(PostOffice):
     def envelopes(self, caller: Caller, group_id: str, after: int) -> list[Envelope]:
         """What a device may have behind a seq, without what was dropped for good."""
         found = super().envelopes(caller, group_id, after)
-        return [one for one in found if (caller.device_id, one.seq) not in self.dropped]
+        kept = [one for one in found if (caller.device_id, one.seq) not in self.dropped]
+        return [poisoned(one) if (caller.device_id, one.seq) in self.altered else one for one in kept]
 
     # -- one thing that happens --
 
@@ -67,8 +76,10 @@ class Network(PostOffice):
         if how != "drop":
             device.run(device.engine.receive(envelope, self.now))
 
-    def drop_for_good(self, device: Device) -> None:
-        """A message of somebody else that is on its way is lost for ever. (A commit is not: without it, all is.)"""
+    def spoil(self, device: Device, where: set[tuple[str, int]]) -> None:
+        """A message of somebody else that is on its way is never to arrive as it was. (A commit is left: without it
+        nothing more could be read.)
+        """
         self.send_off(device)
         flying = self.flying[device.device_id]
         messages = [
@@ -77,7 +88,7 @@ class Network(PostOffice):
         if messages:
             gone = messages[self.rng.randrange(len(messages))]
             flying.remove(gone)
-            self.dropped.add((device.device_id, gone.seq))
+            where.add((device.device_id, gone.seq))
 
     def again(self, device: Device) -> None:
         """Something that came before comes again."""

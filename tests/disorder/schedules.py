@@ -20,7 +20,17 @@ FOUNDERS = ("Alice", "Bob", "Carol", "Dan")
 NEWCOMERS = ("Eve", "Frank", "Grace")
 LONGEST = 120
 OK = 200
-EXPECTED = {"created", "joined_self", "joined", "left", "left_self", "removed", "removed_self", "gap"}
+EXPECTED = {
+    "created",
+    "joined_self",
+    "joined",
+    "left",
+    "left_self",
+    "removed",
+    "removed_self",
+    "gap",
+    "tampered",
+}
 """Causes of lines that a schedule explains: people came and went, messages were dropped for good."""
 WEIGHTS = {
     "send": 30,
@@ -33,6 +43,7 @@ WEIGHTS = {
     "twice": 4,
     "drop": 4,
     "drop_for_good": 3,
+    "alter": 2,
     "again": 3,
     "page": 8,
     "claim_caught_up": 3,
@@ -139,7 +150,10 @@ class Play:
         self.office.page(device, [group_id for _, group_id in wanted])
 
     def _drop_for_good(self, device: Device) -> None:
-        self.office.drop_for_good(device)
+        self.office.spoil(device, self.office.dropped)
+
+    def _alter(self, device: Device) -> None:
+        self.office.spoil(device, self.office.altered)
 
     def _round(self, device: Device) -> None:
         """For a moment all is well."""
@@ -252,17 +266,23 @@ class Play:
         must([*texts] == sorted(texts, key=place.__getitem__), "lines are out of order", one, texts)
         room = self.office.rooms[self.group_id]
         first = room.members[one.device_id][0]
-        missed = {seq for device, seq in self.office.dropped if device == one.device_id}
+        dropped = {seq for device, seq in self.office.dropped if device == one.device_id}
+        altered = {seq for device, seq in self.office.altered if device == one.device_id}
         for said in self.said:
             if said.by in survivors:
                 must(said.text in place, "a line never went out", said)
             seq = place.get(said.text)
-            if seq is not None and seq >= first and seq not in missed:
+            if seq is not None and seq >= first and seq not in dropped | altered:
                 must(said.text in texts, "a line was lost", one, said)
         must(not (one.rows["outbox"] or one.rows["sent"]), "something is left over", one, one.outbox())
         strange = set(one.codes(self.group_id)) - EXPECTED
         must(not strange, "a line that nothing explains", one, strange)
-        must(missed or "gap" not in one.codes(self.group_id), "a gap where nothing was dropped", one)
+        must(dropped or "gap" not in one.codes(self.group_id), "a gap where nothing was dropped", one)
+        must(
+            one.codes(self.group_id).count("tampered") <= len(altered),
+            "one was called altered and was not",
+            one,
+        )
         must(not one.problems(), "the user was bothered", one, one.problems())
 
     def _place(self) -> dict[str, int]:

@@ -5,7 +5,7 @@ import pytest
 from tests.disorder import schedules
 
 SEED = 20
-SLICES, SIZE = 10, 12
+SLICES, SIZE = 20, 12
 
 
 @pytest.mark.parametrize("first", range(0, SLICES * SIZE, SIZE))
