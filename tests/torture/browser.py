@@ -119,6 +119,7 @@ class BrowserPlayer:
         agent = _prepare(life, profile)
         asyncio.get_running_loop().add_reader(self._orders, self._read)
         await self._page.open(profile, life.url, HELPER, str(agent))
+        self.report(opened=True)
         await self._when(lambda: self._started)
         snapshot = self._started
         for group in snapshot["groups"]:

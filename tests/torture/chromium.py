@@ -22,6 +22,7 @@ FLAGS = (
     "--disable-default-apps", "--disable-crash-reporter", "--remote-debugging-port=0", "--hide-scrollbars",
 )  # fmt: skip
 LARGEST = 64 * 2**20
+START_SECONDS = 45
 
 
 class Page:
@@ -44,7 +45,10 @@ class Page:
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
             preexec_fn=_end_with_parent,
         )  # fmt: skip
-        address = await self._address()
+        try:
+            address = await asyncio.wait_for(self._address(), START_SECONDS)
+        except TimeoutError:
+            raise RuntimeError("Chromium itself did not start in time") from None
         self._socket: ClientConnection = await connect(address, max_size=LARGEST, compression=None)
         self._tasks.append(asyncio.ensure_future(self._read()))
         await self._go(url, helper)

@@ -153,7 +153,7 @@ class Play:
         self._hear()
         vera.order("rest")
         if trap.begun:
-            self.stage.until(lambda: not vera.alive or vera.replies, f"the life of {act} begins")
+            self.stage.until(lambda: not vera.alive or vera.begun, f"the life of {act} begins")
         if trap.place:
             self.stage.until(lambda: not vera.alive or vera.did("rest"), f"the life of {act} ends at {trap}")
         else:

@@ -57,6 +57,11 @@ class Actor:
     def alive(self) -> bool:
         return self.pid != 0
 
+    @property
+    def begun(self) -> bool:
+        """Whether its client has started in this life."""
+        return any("begun" in reply for reply in self.replies)
+
     def wake(self, trap: Trap | None = None) -> None:
         """A new life."""
         life = Life(
