@@ -248,6 +248,8 @@ def given_up(turn: Turn, row: Outgoing) -> None:
     dropped = [*group.dropped, [row.epoch, digest]]
     adding = [wanted for wanted in group.adding if wanted[0].partition("#")[2] not in row.fields["added"]]
     group = group.with_(dropped=dropped, removals=removals, leavers=leavers, adding=adding)
-    if not row.fields["joins"]:  # else a join that is over is the likely reason; the roster's is found without joins
+    if not row.fields[
+        "joins"
+    ]:  # else a join that is over is the likely reason; the roster's is found without joins
         group = roles.refused(turn, roster.doubted(group))
     turn.put(group)
