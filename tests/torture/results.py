@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import ast
 import json
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-CLIENT = Path(__file__).parents[2] / "coterie"
-ELSEWHERE = ("browser", "passkeys", "cli", "indexeddb", "fetch", "supabase", "memory")
-"""Modules of the client that no native play reaches: another platform's, or what only a person starts."""
 
 
 @dataclass(slots=True)
@@ -83,18 +78,6 @@ def figures(sums: dict[str, Sum]) -> str:
     )
 
 
-def await_places() -> list[str]:
-    """Every `await`, `async for` and `async with` of the client's code, as `file.py:line`."""
-    found = {
-        f"{path.relative_to(CLIENT)}:{node.lineno}"
-        for path in sorted(CLIENT.rglob("*.py"))
-        if not set(ELSEWHERE) & set(path.relative_to(CLIENT).with_suffix("").parts)
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Await | ast.AsyncFor | ast.AsyncWith)
-    }
-    return sorted(found)
-
-
 def report(sums: dict[str, Sum]) -> str:
     """docs/torture.md."""
     parts = [HEAD.format(line=figures(sums).removeprefix("torture: "))]
@@ -130,17 +113,9 @@ def _table(kind: str, one: Sum) -> str:
     lines += ["", f"Kill points by act: {acts}.", ""]
     for record in one.failed:
         lines.append(f"- play {record['number']} of seed {record['seed']}: {record['failed'][:300]}")
-    if kind == "native":
-        lines += _reach(one)
+    places = ", ".join(f"{place} {count}" for place, count in sorted(one.places.items()))
+    lines += ["", f"Killed at these places (file, line, function, phase, how often): {places}."]
     return "\n".join(lines) + "\n"
-
-
-def _reach(one: Sum) -> list[str]:
-    killed = {place.split(" ")[0] for place in one.places}
-    every = await_places()
-    never = [place for place in every if place not in killed]
-    said = f"Killed at {len(every) - len(never)} of the {len(every)} places in the client's source where it can wait."
-    return [said + " The others, which no play reached or which never had to wait:", "", ", ".join(never), ""]
 
 
 HEAD = """# Killed again and again
@@ -149,8 +124,11 @@ What `make torture` last reported: a real client on its state file is killed at 
 random moments, started again, and goes on talking. After each act the members are compared: every line that was taken
 stands everywhere once and in one order, the screen shows what the disk has, epochs and authenticators agree. A witness,
 who was never killed, opens every distinct ciphertext that ever reached the service, those that it refused included, and
-each (leaf, generation) of an epoch may have one. [tests/torture](../tests/torture) has it all; this file is written by
-`make torture REPORT=1`.
+each (leaf, generation) of an epoch may have one. A place is the innermost line of the client that waits, `stop` when it
+has begun to and `go` when it is about to go on; the lines that wait for that one are killed with it.
+[tests/torture](../tests/torture) has it all; `make torture REPORT=1` writes this file.
+
+The goal is 10,000 kill points of native clients and 2,000 of browsers; the counts below say how far the last run came.
 
 {line}.
 """
