@@ -111,7 +111,7 @@ async def test_absurd_costs_are_refused_before_any_work(
 
 @pytest.mark.parametrize("wrapped", [b"", b"\x01" * 50, b"\x02" + bytes(90)])
 async def test_rubbish_is_refused_before_any_work(wrapped: bytes) -> None:
-    async def never(*_: object) -> bytes:
+    async def never(secret: bytes, salt: bytes, memory_kib: int, passes: int, lanes: int) -> bytes:
         raise AssertionError
 
     with pytest.raises(LocalError) as caught:
