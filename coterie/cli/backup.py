@@ -66,9 +66,8 @@ async def restore(settings: Settings, screen: Screen, open_client: OpenClient) -
     finally:
         await client.close()
     screen.event({"event": "restore", **found})
-    screen.say(
-        f"Restored {found['lines']} lines, in {found['groups']} groups. To write there, join again by a link."
-    )
+    screen.say(f"Restored {_counted(found['lines'], 'line')} in {_counted(found['groups'], 'group')}.")
+    screen.say("Where this device is no member it can only be read: to write there, join again by a link.")
     return True
 
 
