@@ -8,14 +8,27 @@
   const tell = (what, value) => globalThis.told(what, value, now());
   const module = () => performance.getEntriesByType("resource").map(({ name }) => name).find((name) => name.endsWith("/bridge.js"));
 
+  const waiting = []; // for room in the outbox: any event may mean that a line has gone out
+
   async function connect() {
     const { Bridge } = await import(module());
-    const page = { onEvents() {}, onStart: () => tell("start", ""), onFailure: (error) => tell("failure", error.code) };
+    const onEvents = () => waiting.splice(0).forEach((go) => go());
+    const page = { onEvents, onStart: () => tell("start", ""), onFailure: (error) => tell("failure", error.code) };
     return new Bridge(page);
   }
 
   let bridge = null;
   globalThis.ask = async (op, data) => (await (bridge ??= connect())).call(op, data);
+
+  async function send(line) {
+    try {
+      return await globalThis.ask("send_text", line);
+    } catch (error) {
+      if (error.code !== "outbox_full") throw error;
+      await new Promise((go) => waiting.push(go));
+      return send(line);
+    }
+  }
 
   /** Say all of these, so many at once, each told as soon as it was saved. */
   globalThis.say = async (group_id, texts, width) => {
@@ -24,7 +37,7 @@
       while (left.length) {
         const text = left.shift();
         await tell("said", text); // the test knows of it before it can arrive anywhere
-        await globalThis.ask("send_text", { group_id, text, line_id: crypto.randomUUID() });
+        await send({ group_id, text, line_id: crypto.randomUUID() });
         tell("saved", text);
       }
     };
