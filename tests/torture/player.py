@@ -219,10 +219,11 @@ class Player:
         backend = self._client._engine.backend
         return {"user": backend.user_id if backend else ""}
 
-    async def do_rows(self) -> dict[str, Any]:
-        """The binding's rows, for the witness."""
+    async def do_rows(self) -> None:
+        """The binding's rows, for the witness, as the last thing in this life: she can not open her own later ones."""
         rows = await self._client._store.load("mls")
-        return {"rows": [[key.hex(), value.hex()] for key, value in rows.items()]}
+        self.report(did="rows", rows=[[key.hex(), value.hex()] for key, value in rows.items()])
+        die()
 
     async def do_census(self) -> dict[str, Any]:
         """What this life has passed so far."""

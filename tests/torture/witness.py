@@ -71,6 +71,8 @@ def testify(
         if epoch not in winners:
             return seen
         _open(backend, group, winners[epoch])
+        if backend.epoch(group) == epoch:
+            raise Fault(f"the witness cannot go on from epoch {epoch}: the commit is her own")
         seen.commits += 1
         _keep(rows, backend.take_changes())
 
