@@ -98,6 +98,7 @@ self.addEventListener("message", async ({ data: { control } }) => {
   try {
     await CONTROLS[control]();
   } catch (error) {
-    if (error.name !== "AbortError") report(control, error);
+    // InvalidStateError: the page is being left, and its channels are closed already
+    if (!["AbortError", "InvalidStateError"].includes(error.name)) report(control, error);
   }
 });

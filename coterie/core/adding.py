@@ -71,7 +71,11 @@ def _sort(turn: Turn, group: Group, row: Outgoing, body: dict[str, Any], outcome
     known = people.met(turn)
     for raw in packages if isinstance(packages, list) else []:
         leaf, package = fetching.checked(turn, raw)
-        if leaf is None or leaf.user_id != row.note["user_id"] or people.differs(known.get(leaf.identity), leaf):
+        if (
+            leaf is None
+            or leaf.user_id != row.note["user_id"]
+            or people.differs(known.get(leaf.identity), leaf)
+        ):
             outcome["refused"].append(leaf.identity if leaf else "")
         elif lines.member(turn, group, leaf.identity):
             outcome["members"].append(leaf.identity)
