@@ -1,11 +1,10 @@
-"""The driver: runs the engine, saves each step, and only then carries out its effects."""
+"""The driver: listens, posts, and gives the engine what comes of it (turns.py saves each step before it acts)."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any
 
 from coterie.core.effects import (
     Acknowledge,
@@ -15,10 +14,7 @@ from coterie.core.effects import (
     Effect,
     LookAgain,
     MakePackages,
-    Show,
-    Step,
 )
-from coterie.core.engine import Engine
 from coterie.core.mls import Mls
 from coterie.core.views import why_ended
 from coterie.errors import (
@@ -29,16 +25,13 @@ from coterie.errors import (
     Unreachable,
 )
 from coterie.looking import last_seq
-from coterie.ports import TABLES, Answer, Clock, Store, Transport
+from coterie.ports import Answer, Clock, Store, Transport
 from coterie.posting import Posting
 from coterie.progress import Progress
 from coterie.session import EARLY, OVER, Sessions
 from coterie.sync import Sync
+from coterie.turns import Turns
 from coterie_wire import Envelope
-
-log = logging.getLogger("coterie")
-
-T = TypeVar("T")
 
 TICK = 5
 """Seconds between looks at what time brings."""
@@ -48,10 +41,9 @@ BETWEEN_PACKAGES = 0.05
 """Seconds between two slices of them, for whatever else there is to do."""
 RECORD = "groups_list"
 """The function that says what the service remembers of this device."""
-IN_MEMORY = tuple(table for table in TABLES if table != "messages")
 
 
-class Driver:
+class Driver(Turns):
     """Everything that one device does by itself: listens, posts, saves, tells."""
 
     def __init__(
@@ -65,25 +57,15 @@ class Driver:
         service_url: str,
         device_name: str = "Coterie",
     ) -> None:
-        self._mls = mls
-        self._store = store
+        super().__init__(mls=mls, store=store, clock=clock, on_event=on_event)
         self._transport = transport
-        self._clock = clock
-        self._on_event = on_event
         self._origin = service_url
-        self._engine = Engine.load(mls, {})
-        self._turn = asyncio.Lock()
         self._sessions = Sessions(transport, clock, lambda: self._engine, self._do, device_name)
         self._sync = Sync(self, transport, clock)
         self._posting = Posting(self, clock)
         self._progress = Progress(lambda group_id: last_seq(self, group_id), self.spawn, self._show)
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._turns: set[asyncio.Future[Any]] = set()
         self._running = False
         """Whether listening, posting and ticking have begun."""
-        self._stopping = False
-        self._lost: StorageError | None = None
-        """Why this device's state can't be changed any more."""
         self._making: asyncio.Task[None] | None = None
         """Makes key packages."""
 
@@ -104,12 +86,7 @@ class Driver:
         await self._store.close()
 
     async def _stop(self) -> None:
-        """End all tasks. A turn that has begun is saved to its end."""
-        self._stopping = True
-        while pending := [task for task in (*self._tasks, *self._turns) if not task.done()]:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*pending, return_exceptions=True)
+        await super()._stop()
         self._running = False
 
     def _go_online(self) -> None:
@@ -129,92 +106,6 @@ class Driver:
         """Hear what comes, after the service's record of this device was held against its state."""
         await self._call_once(RECORD, {})
         await self._sync.run()
-
-    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """A task that ends with this client; its errors are told."""
-        return self._guard(work)
-
-    def _guard(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """A background task whose end by an error is told, never swallowed."""
-
-        async def run() -> None:
-            try:
-                await work
-            except Exception as error:
-                known = _known(error)
-                if known is None:
-                    log.exception("a background task ended")
-                    self.problem("internal", "Something went wrong in Coterie itself. Reload to go on.")
-                else:
-                    self.problem(known.code, known.sentence)
-
-        task = asyncio.ensure_future(run())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(lambda _: work.close())  # cancelled before its first step, nobody awaited it
-        return task
-
-    def problem(self, code: str, sentence: str) -> None:
-        """Tell the page what belongs to no line."""
-        self._show({"event": "problem", "code": code, "sentence": sentence})
-
-    def _show(self, event: dict[str, Any]) -> None:
-        try:
-            self._on_event(event)
-        except Exception:  # a page that fails to draw must not keep what was saved from going out
-            log.exception("the page failed to take an event")
-
-    async def _reload(self) -> None:
-        """The engine as the store has it."""
-        self._engine = Engine.load(self._mls, {table: await self._store.load(table) for table in IN_MEMORY})
-
-    # -- save, then act --
-
-    async def _do(self, work: Callable[[Engine, int], Step]) -> None:
-        """Run one change, save it, carry out its effects."""
-
-        def with_none(engine: Engine, now: int) -> tuple[Step, None]:
-            return work(engine, now), None
-
-        await self._run(with_none)
-
-    async def _run(self, work: Callable[[Engine, int], tuple[Step, T]]) -> T:
-        """One turn, in a task of its own: whoever waits for it may be cancelled, saving and acting go on."""
-        turn = asyncio.ensure_future(self._one_turn(work))
-        self._turns.add(turn)
-        turn.add_done_callback(self._turns.discard)
-        return await asyncio.shield(turn)
-
-    async def _one_turn(self, work: Callable[[Engine, int], tuple[Step, T]]) -> T:
-        async with self._turn:
-            if self._lost:
-                raise self._lost
-            step, result = work(self._engine, self._clock.now())
-            if step.changes:
-                await self._save(step)
-            for effect in step.effects:
-                self._perform(effect)
-        return result
-
-    async def _save(self, step: Step) -> None:
-        try:
-            await self._store.commit(step.changes)
-        except (
-            StorageLost
-        ) as error:  # another writer has the state: this one must not go on from what it remembers
-            self._lost = error
-            raise
-        except StorageError as error:
-            self._lost = error  # stands if the state can't be read either
-            await self._reload()  # memory must not know more than the disk
-            self._lost = None
-            raise
-
-    def _perform(self, effect: Effect) -> None:
-        if isinstance(effect, Show):
-            self._show(effect.event)
-        elif not self._stopping:  # else it is found again in the stored state at the next start
-            self._begin(effect)
 
     def _begin(self, effect: Effect) -> None:
         match effect:
@@ -401,10 +292,3 @@ class Driver:
             return  # the next tick tries again
         except Refused as error:
             await self._was_over(error)
-
-
-def _known(error: BaseException) -> CoterieError | None:
-    """The error of ours in an exception, or in a task group's bundle of them."""
-    if isinstance(error, BaseExceptionGroup):
-        return next((known for one in error.exceptions if (known := _known(one))), None)
-    return error if isinstance(error, CoterieError) else None

@@ -1,0 +1,144 @@
+"""Turns of the engine: each is saved, and only then are its effects carried out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from coterie.core.effects import Effect, Show, Step
+from coterie.core.engine import Engine
+from coterie.core.mls import Mls
+from coterie.errors import CoterieError, StorageError, StorageLost
+from coterie.ports import TABLES, Clock, Store
+
+log = logging.getLogger("coterie")
+
+T = TypeVar("T")
+
+IN_MEMORY = tuple(table for table in TABLES if table != "messages")
+
+
+class Turns:
+    """An engine over a store: one turn at a time, in memory what is on the disk, and tasks that end with it."""
+
+    def __init__(
+        self, *, mls: Mls, store: Store, clock: Clock, on_event: Callable[[dict[str, Any]], None]
+    ) -> None:
+        self._mls = mls
+        self._store = store
+        self._clock = clock
+        self._on_event = on_event
+        self._engine = Engine.load(mls, {})
+        self._turn = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._turns: set[asyncio.Future[Any]] = set()
+        self._stopping = False
+        self._lost: StorageError | None = None
+        """Why this device's state can't be changed any more."""
+
+    async def _do(self, work: Callable[[Engine, int], Step]) -> None:
+        """Run one change, save it, carry out its effects."""
+
+        def with_none(engine: Engine, now: int) -> tuple[Step, None]:
+            return work(engine, now), None
+
+        await self._run(with_none)
+
+    async def _run(self, work: Callable[[Engine, int], tuple[Step, T]]) -> T:
+        """One turn, in a task of its own: whoever waits for it may be cancelled, saving and acting go on."""
+        turn = asyncio.ensure_future(self._one_turn(work))
+        self._turns.add(turn)
+        turn.add_done_callback(self._turns.discard)
+        return await asyncio.shield(turn)
+
+    async def _one_turn(self, work: Callable[[Engine, int], tuple[Step, T]]) -> T:
+        async with self._turn:
+            if self._lost:
+                raise self._lost
+            step, result = work(self._engine, self._clock.now())
+            if step.changes:
+                await self._save(step)
+            for effect in step.effects:
+                self._perform(effect)
+        return result
+
+    async def _save(self, step: Step) -> None:
+        try:
+            await self._store.commit(step.changes)
+        except (
+            StorageLost
+        ) as error:  # another writer has the state: this one must not go on from what it remembers
+            self._lost = error
+            raise
+        except StorageError as error:
+            self._lost = error  # stands if the state can't be read either
+            await self._reload()  # memory must not know more than the disk
+            self._lost = None
+            raise
+
+    def _perform(self, effect: Effect) -> None:
+        if isinstance(effect, Show):
+            self._show(effect.event)
+        elif not self._stopping:  # else it is found again in the stored state at the next start
+            self._begin(effect)
+
+    def _begin(self, effect: Effect) -> None:
+        """Carry out an effect that goes out of this process."""
+        raise NotImplementedError
+
+    # -- tasks --
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """A task that ends with this client; its errors are told."""
+        return self._guard(work)
+
+    def _guard(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """A background task whose end by an error is told, never swallowed."""
+
+        async def run() -> None:
+            try:
+                await work
+            except Exception as error:
+                known = _known(error)
+                if known is None:
+                    log.exception("a background task ended")
+                    self.problem("internal", "Something went wrong in Coterie itself. Reload to go on.")
+                else:
+                    self.problem(known.code, known.sentence)
+
+        task = asyncio.ensure_future(run())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: work.close())  # cancelled before its first step, nobody awaited it
+        return task
+
+    def problem(self, code: str, sentence: str) -> None:
+        """Tell the page what belongs to no line."""
+        self._show({"event": "problem", "code": code, "sentence": sentence})
+
+    def _show(self, event: dict[str, Any]) -> None:
+        try:
+            self._on_event(event)
+        except Exception:  # a page that fails to draw must not keep what was saved from going out
+            log.exception("the page failed to take an event")
+
+    async def _reload(self) -> None:
+        """The engine as the store has it."""
+        self._engine = Engine.load(self._mls, {table: await self._store.load(table) for table in IN_MEMORY})
+
+    async def _stop(self) -> None:
+        """End all tasks. A turn that has begun is saved to its end."""
+        self._stopping = True
+        while pending := [task for task in (*self._tasks, *self._turns) if not task.done()]:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*pending, return_exceptions=True)
+
+
+def _known(error: BaseException) -> CoterieError | None:
+    """The error of ours in an exception, or in a task group's bundle of them."""
+    if isinstance(error, BaseExceptionGroup):
+        return next((known for one in error.exceptions if (known := _known(one))), None)
+    return error if isinstance(error, CoterieError) else None
