@@ -452,10 +452,10 @@ async def test_where_the_pages_are(make_service: Callable[..., Service]) -> None
     """PUBLIC_URL says whose passkeys they are, as a browser would write it; other pages are named one by one."""
     service = make_service(
         PUBLIC_URL="https://Chat.example:443",
-        COTERIE_PASSKEY_ORIGINS="https://other.chat.example, http://localhost:3000",
+        COTERIE_PASSKEY_ORIGINS="https://other.chat.example, https://chat.example:3000",
     )
     alice = await guest(service.url)
-    origins = ("https://chat.example", "https://other.chat.example", "http://localhost:3000")
+    origins = ("https://chat.example", "https://other.chat.example", "https://chat.example:3000")
     for origin in origins:
         assert (await register(alice, Passkey(origin, "chat.example"))).status_code == 200
     for origin in ("https://chat.example:8443", "http://chat.example", "https://evil.example", service.url):

@@ -196,6 +196,10 @@ def test_settings_are_checked(name: str, value: str) -> None:
             },
             "COTERIE_PASSKEY_ORIGINS: https://badchat.example cannot use the passkeys of PUBLIC_URL's host.",
         ),
+        (
+            {"COTERIE_PASSKEY_ORIGINS": "http://localhost:3000,https://chat.example"},
+            "COTERIE_PASSKEY_ORIGINS: https://chat.example cannot use the passkeys of PUBLIC_URL's host.",
+        ),
     ],
 )
 def test_settings_that_another_one_makes_useless_are_refused(given: dict[str, str], sentence: str) -> None:

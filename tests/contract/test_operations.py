@@ -84,7 +84,11 @@ def test_a_setting_that_there_is_not_is_warned_about_with_its_neighbour() -> Non
 def test_no_secret_stands_in_a_repr() -> None:
     secret = "0123456789abcdef0123456789abcdef"
     settings = Settings.from_environment(
-        {"DATABASE_URL": f"postgresql://u:{secret}@h/d", "SUPABASE_JWT_SECRET": secret}
+        {
+            "DATABASE_URL": f"postgresql://u:{secret}@h/d",
+            "SUPABASE_URL": "https://project.supabase.co",
+            "SUPABASE_JWT_SECRET": secret,
+        }
     )
     assert settings.database_url is not None
     assert secret not in repr(settings)
