@@ -269,7 +269,8 @@ class Settings:
             faults.append("SUPABASE_JWT_SECRET says nothing without SUPABASE_URL.")
         if self.tls_key and not self.tls_certificate:
             faults.append("COTERIE_TLS_KEY says nothing without COTERIE_TLS_CERTIFICATE.")
-        host = urlsplit(self.public_url or "http://localhost").hostname  # the RP ID (WebAuthn level 3, section 5.1.3)
+        # WebAuthn level 3, section 5.1.3: the RP ID
+        host = urlsplit(self.public_url or "http://localhost").hostname
         strangers = [
             one for one in self.passkey_origins if not f".{urlsplit(one).hostname}".endswith(f".{host}")
         ]
