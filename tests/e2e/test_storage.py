@@ -156,6 +156,7 @@ def test_a_damaged_row_costs_its_group_and_no_other(meet: Meet) -> None:
     for group in ("One", "Two"):
         alice.create(group)
         alice.say(f"said in {group}")
+        alice.sees(f"said in {group}")
         alice.all_sent()
     alice.page.goto(f"{alice.origin}/favicon.svg")  # of the same origin, without a client
     alice.page.evaluate(FLIP)
