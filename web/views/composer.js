@@ -1,4 +1,5 @@
 // Where one writes. Grows with the text; Enter sends, Shift+Enter begins a new line; on a touch screen Enter is a new line.
+// Of a field with autocomplete a browser keeps what stands in it in its session files, in clear.
 import { html, useEffect, useLayoutEffect, useRef } from "../components/html.js";
 import { Icon } from "../components/icon.js";
 
@@ -26,6 +27,7 @@ export function Composer({ group, act, draft }) {
       <textarea
         ref=${input}
         rows="1"
+        autocomplete="off"
         aria-label=${`Message to ${group.name}`}
         placeholder="Write a message"
         value=${draft}

@@ -30,7 +30,7 @@ function Live({ invite, group, act }) {
   return html`
     <article class="invite">
       ${invite.link && html`<${QrCode} text=${invite.link} label="The same as a QR code" />`}
-      <input class="invite-link" readonly value=${invite.link ?? "The link itself is known to who made it"} aria-label="Invite link" onFocus=${(event) => event.currentTarget.select()} />
+      <input class="invite-link" readonly autocomplete="off" value=${invite.link ?? "The link itself is known to who made it"} aria-label="Invite link" onFocus=${(event) => event.currentTarget.select()} />
       <p class="hint">Expires ${until(invite.expires_at)}. ${invite.uses} of ${invite.max_uses} used. Whoever has the link can join, so hand it only to people you mean.</p>
       <div class="dialog-foot">
         <button type="button" class="plain danger" disabled=${busy} onClick=${revoke}>${busy ? "Ending…" : "End this link"}</button>
