@@ -19,13 +19,13 @@ from tests.torture.theatre import Billing, House, house, worker
 
 SEED = int(os.environ.get("TORTURE_SEED") or secrets.randbits(32))
 FAULTS = {
-    "act before saving": (("driver.py", "await self._save(step)", "_one_turn", "go"), "state_behind|reused"),
+    "act before saving": (("turns.py", "await self._save(step)", "_one_turn", "go"), "state_behind|reused"),
     "lose the last save": (
         ("transport/http.py", "await self._http.request(", "request", "stop"),
         "state_behind|reused|lost",
     ),
     "save the cursor apart": (
-        ("driver.py", "await self._store.commit(step.changes)", "_save", "go"),
+        ("turns.py", "await self._store.commit(step.changes)", "_save", "go"),
         "lines|lost|causes|stuck",
     ),
     "drop the outbox": (
