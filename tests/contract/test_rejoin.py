@@ -54,6 +54,11 @@ async def may_send(person: Person, group_id: str) -> bool:
     return bool((await person.client.open_group(group_id=group_id))["group"]["can_send"])
 
 
+async def renewed(person: Person, group_id: str) -> bool:
+    """Whether the second of two members has renewed the leaf that lay in a key package (here within six seconds)."""
+    return int((await person.client.health(group_id=group_id))["epoch"]) == 2
+
+
 async def meet(group_id: str, people: list[Person], *before: str) -> None:
     """Each says a line that all others read, once."""
     said = list(before)
@@ -125,6 +130,8 @@ async def test_a_service_that_was_put_back_from_a_backup(
     service = make_service(**PACE)
     server, name = with_database(service.database, "postgres"), urlsplit(service.database).path[1:]
     async with together(service.url, tmp_path, "Alice", "Bob") as (group_id, (alice, bob)):
+        for person in (alice, bob):  # else a commit would be lost: nobody could come back from an epoch that is gone
+            await person.until(lambda person=person: renewed(person, group_id))
         await alice.client.send_text(group_id=group_id, text="kept")
         await bob.sees(group_id, "kept")
         await asyncio.to_thread(service.stop)
