@@ -27,7 +27,7 @@ def perform_in_browser(play: Play, record: Path, database: str, points: int, *, 
         play.others.append(nick)
         play.dice.choice((farewell, remove))(play, nick, share)
         away(play, share)
-    _go_on(play, points, 2)
+    _go_on(play, points, max(share, 2))
     play.witness_speaks(database)
 
 

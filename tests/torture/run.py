@@ -26,7 +26,7 @@ from tests.torture import results
 from tests.torture.theatre import Billing, House, house, worker
 
 ROOT = Path(__file__).parents[2]
-PER_PLAY = {"native": 100, "browser": 25}
+PER_PLAY = {"native": 100, "browser": 50}
 """Kill points."""
 
 
