@@ -12,16 +12,24 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from coterie.core import keys
 from coterie.core.mls import Mls
 from coterie.errors import LocalError, StorageError
 from coterie.files import write_whole
+from coterie.key_sources import (
+    GIVEN_BY,
+    bytes_of,
+    find_entry,
+    forget_entry,
+    given,
+    put_entry,
+    system_keyring,
+)
 from coterie.stretching import stretch
 
 Way = Literal["file", "keyring", "passphrase", "environment"]
@@ -31,10 +39,6 @@ PURPOSE = b"coterie master key v1"
 WRAPPING = b"wrapping-context"
 VERSION = 1
 PLAIN = b"SQLite format 3\0"
-SERVICE = "coterie"
-"""Under which the system's keyring lists our entries."""
-GIVEN_BY = ("COTERIE_KEY", "COTERIE_KEY_FILE", "COTERIE_KEY_COMMAND")
-COMMAND_SECONDS = 60
 
 Ask = Callable[[str], Awaitable[str]]
 """Asks the user for a passphrase, with this question. Raises `LocalError` where nobody can be asked."""
@@ -125,7 +129,7 @@ class ProfileKey:
         master = await self.master()
         self._write(await self._wrap(way, master))
         if earlier is not None and earlier.entry:
-            await asyncio.to_thread(_forget_entry, earlier.entry)
+            await asyncio.to_thread(forget_entry, earlier.entry)
 
     async def _create(self) -> bytes:
         if _is_encrypted(self.data):
@@ -142,7 +146,7 @@ class ProfileKey:
         """Without being asked: what the environment gives, else the keyring where there is one, else the file."""
         if any(self.environment.get(name) for name in GIVEN_BY):
             return "environment"
-        return "keyring" if _keyring() is not None else "file"
+        return "keyring" if system_keyring() is not None else "file"
 
     async def _wrap(self, way: Way, master: bytes) -> Record:
         match way:
@@ -150,10 +154,10 @@ class ProfileKey:
                 return Record(way, master)
             case "keyring":
                 key, entry = self.mls.random_bytes(keys.KEY_SIZE), self.mls.random_bytes(8).hex()
-                await asyncio.to_thread(_put_entry, entry, key.hex())
+                await asyncio.to_thread(put_entry, entry, key.hex())
                 return Record(way, self._seal(way, key, master), entry)
             case "environment":
-                return Record(way, self._seal(way, await asyncio.to_thread(_given, self.environment), master))
+                return Record(way, self._seal(way, await asyncio.to_thread(given, self.environment), master))
             case "passphrase":
                 return Record(way, await keys.wrap(self.mls, stretch, await self._new(), master, PURPOSE))
 
@@ -162,10 +166,10 @@ class ProfileKey:
             case "file":
                 return record.secret
             case "keyring":
-                found = await asyncio.to_thread(_entry, record.entry)
-                return self._unseal(record, _bytes_of(found, "The system's keyring"))
+                found = await asyncio.to_thread(find_entry, record.entry)
+                return self._unseal(record, bytes_of(found, "The system's keyring"))
             case "environment":
-                return self._unseal(record, await asyncio.to_thread(_given, self.environment))
+                return self._unseal(record, await asyncio.to_thread(given, self.environment))
             case "passphrase":
                 passphrase = await self.ask("Passphrase: ")
                 return await keys.unwrap(self.mls, stretch, passphrase, record.secret, PURPOSE)
@@ -203,81 +207,3 @@ def _is_encrypted(path: Path) -> bool:
         return False
     with path.open("rb") as file:
         return file.read(len(PLAIN)) not in (b"", PLAIN)
-
-
-def _given(environment: Mapping[str, str]) -> bytes:
-    """The key that the environment gives. Raises `StorageError` (`key_missing`)."""
-    key, file, command = (environment.get(name) for name in GIVEN_BY)
-    if key:
-        return _bytes_of(key, "COTERIE_KEY")
-    if file:
-        try:
-            return _bytes_of(Path(file).read_text(encoding="ascii"), "COTERIE_KEY_FILE")
-        except (OSError, UnicodeDecodeError):
-            raise StorageError("key_missing", "The file that COTERIE_KEY_FILE names can't be read.") from None
-    if command:
-        return _bytes_of(_output_of(command), "COTERIE_KEY_COMMAND")
-    raise StorageError(
-        "key_missing",
-        "The key of this device's data comes from outside: "
-        "set COTERIE_KEY, COTERIE_KEY_FILE or COTERIE_KEY_COMMAND.",
-    )
-
-
-def _bytes_of(text: str | None, source: str) -> bytes:
-    """32 bytes in hex. Raises `StorageError` (`key_missing`), without what was given."""
-    try:
-        key = bytes.fromhex((text or "").strip())
-    except ValueError:
-        key = b""
-    if len(key) != keys.KEY_SIZE:
-        raise StorageError("key_missing", f"{source} does not give a key: 64 hex digits are expected.")
-    return key
-
-
-def _output_of(command: str) -> str:
-    """What a shell command prints; what it says of errors goes to the terminal."""
-    try:
-        done = subprocess.run(  # noqa: S602  the user's own command line, as they wrote it
-            command, shell=True, stdout=subprocess.PIPE, text=True, timeout=COMMAND_SECONDS, check=True
-        )
-    except (subprocess.SubprocessError, OSError, UnicodeDecodeError) as error:
-        raise StorageError(
-            "key_missing", f"COTERIE_KEY_COMMAND gave no key ({type(error).__name__})."
-        ) from None
-    return done.stdout
-
-
-def _keyring() -> Any:
-    """The package `keyring`, where it is installed and finds a keyring to use; else None."""
-    try:
-        import keyring  # noqa: PLC0415  optional
-    except ImportError:
-        return None
-    return keyring if keyring.get_keyring().priority > 0 else None
-
-
-def _with_keyring(work: Callable[[Any], Any]) -> Any:
-    found = _keyring()
-    if found is None:
-        raise StorageError("keyring_failed", "No keyring was found on this system.")
-    try:
-        return work(found)
-    except Exception as error:  # noqa: BLE001  each backend has errors of its own
-        raise StorageError(
-            "keyring_failed",
-            f"The system's keyring refused ({type(error).__name__}); it may have to be unlocked.",
-        ) from None
-
-
-def _put_entry(entry: str, secret: str) -> None:
-    _with_keyring(lambda keyring: keyring.set_password(SERVICE, entry, secret))
-
-
-def _entry(entry: str) -> str | None:
-    found: str | None = _with_keyring(lambda keyring: keyring.get_password(SERVICE, entry))
-    return found
-
-
-def _forget_entry(entry: str) -> None:
-    _with_keyring(lambda keyring: keyring.delete_password(SERVICE, entry))

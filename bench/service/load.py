@@ -44,18 +44,20 @@ class Result:
 class Connection(asyncio.Protocol):
     """One keep-alive connection with one request in flight."""
 
-    def __init__(self, next_request: Next, result: Result, every: float) -> None:
+    def __init__(self, next_request: Next, result: Result, every: float, first: float) -> None:
+        """`first`: when it begins, of `time.perf_counter`."""
         self._next = next_request
         self._result = result
         self._every = every
         self._answer = b""
         self._sent = 0.0
+        self._due = first
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        self._send()
+        self._send_when_due()
 
     def _send(self) -> None:
         request = self._next()
@@ -77,7 +79,11 @@ class Connection(asyncio.Protocol):
         if status != 200:
             self._result.refused = self._answer
         self._answer = b""
-        rest = self._sent + self._every - time.perf_counter()
+        self._due += self._every
+        self._send_when_due()
+
+    def _send_when_due(self) -> None:
+        rest = self._due - time.perf_counter()
         if rest > 0:
             asyncio.get_running_loop().call_later(rest, self._send)
         else:
@@ -89,17 +95,21 @@ class Connection(asyncio.Protocol):
 
 
 async def run(port: int, sources: list[Next], *, every: float = 0) -> Result:
-    """One connection for each source, until all of them have ended; each sends once in `every` seconds at most."""
+    """One connection for each source, until all of them have ended; each sends once in `every` seconds.
+
+    Who got an answer late makes up for it: a service that stands still for a while is not spared the load of that time.
+    """
     result = Result()
     loop = asyncio.get_running_loop()
     began = time.perf_counter()
+    firsts = [began + number * every / len(sources) for number in range(len(sources))]
     connections = [
         (
             await loop.create_connection(
-                lambda source=source: Connection(source, result, every), "127.0.0.1", port
+                lambda source=source, first=first: Connection(source, result, every, first), "127.0.0.1", port
             )
         )[1]  # type: ignore[misc]
-        for source in sources
+        for source, first in zip(sources, firsts, strict=True)
     ]
     await asyncio.gather(*(one.done for one in connections))
     result.took = time.perf_counter() - began

@@ -18,7 +18,7 @@ from fan_out import Listening, listening
 from load import Result, run, senders
 from stage import Person, Service, Stage, body, open_stage
 
-CONNECTIONS = 64
+CONNECTIONS = 128
 """So many that an answer that takes long costs no share of the load."""
 KEPT = 0.95
 """Of half load, at least: an hour at less shows less."""
