@@ -6,6 +6,7 @@
     environment  under a key that COTERIE_KEY, COTERIE_KEY_FILE or COTERIE_KEY_COMMAND gives at each start
 
 Changing the way rewrites the record alone: what is encrypted stays under keys that come of the same master key.
+A record whose data is gone is noticed: a new device that nobody asked for would take the place of the lost one.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -63,10 +64,19 @@ class Record:
     """The master key (`file`), or the master key wrapped (all others)."""
     entry: str = ""
     """The name of the keyring's entry."""
+    fresh: bool = False
+    """Written before there was any data: that there is none may be a first start that broke off."""
 
     def encode(self) -> bytes:
         """JSON with a version."""
-        fields = {"v": VERSION, "way": self.way, "secret": self.secret.hex(), "entry": self.entry}
+        fields: dict[str, object] = {
+            "v": VERSION,
+            "way": self.way,
+            "secret": self.secret.hex(),
+            "entry": self.entry,
+        }
+        if self.fresh:
+            fields["fresh"] = True
         return json.dumps(fields).encode() + b"\n"
 
     @classmethod
@@ -74,8 +84,8 @@ class Record:
         """The opposite of `encode`. Raises `StorageError` (`key_damaged`)."""
         try:
             match json.loads(data):
-                case {"v": 1, "way": way, "secret": str(secret), "entry": str(entry)} if way in WAYS:
-                    return cls(way, bytes.fromhex(secret), entry)
+                case {"v": 1, "way": way, "secret": str(secret), "entry": str(entry), **more} if way in WAYS:
+                    return cls(way, bytes.fromhex(secret), entry, more.get("fresh") is True)
         except ValueError:
             pass
         raise StorageError(
@@ -99,7 +109,7 @@ class ProfileKey:
     async def key(self) -> bytes:
         """The key of the data file, 32 bytes; for a new profile, or one that is not encrypted yet, a new one.
 
-        Raises `StorageError`: `key_lost`, `key_damaged`, `key_missing`, `wrong_key`, `keyring_failed`;
+        Raises `StorageError`: `data_lost`, `key_lost`, `key_damaged`, `key_missing`, `wrong_key`, `keyring_failed`;
         `LocalError`: `wrong_passphrase`, `passphrase_needed`. Nothing is changed then.
         """
         return keys.derive(self.mls, await self.master(), keys.AT_REST)
@@ -107,7 +117,7 @@ class ProfileKey:
     async def master(self) -> bytes:
         """The master key, 32 bytes. Raises as `key`."""
         if self._master is None:
-            record = self.record()
+            record = self._checked()
             self._master = await (self._create() if record is None else self._open(record))
         return self._master
 
@@ -119,6 +129,28 @@ class ProfileKey:
             return None
         except OSError as error:
             raise StorageError("storage_denied", f"state.key can't be read: {error.strerror}.") from error
+
+    def exists(self) -> bool:
+        """Whether there is a data file, or only the place for one. Raises as `record`, and `data_lost`."""
+        self._checked()
+        return self.data.exists()
+
+    def settle(self) -> None:
+        """Note that there is data by now: from here on it is missed when it is not there. Raises as `record`."""
+        record = self.record()
+        if record is not None and record.fresh:
+            self._write(record)
+
+    def _checked(self) -> Record | None:
+        record = self.record()
+        if record is not None and not record.fresh and _is_empty(self.data):
+            raise StorageError(
+                "data_lost",
+                f"This device's data is gone: the file {self.data.name} is missing or empty, while its key is still "
+                "there. Nothing was made in its place and nothing deleted: put the file back, or move state.key away "
+                "to begin as somebody new, and restore a backup then. `coterie doctor` says where they lie.",
+            )
+        return record
 
     async def keep(self, way: Way) -> None:
         """Keep the master key in another way from now on; asks for what that takes.
@@ -196,9 +228,15 @@ class ProfileKey:
 
     def _write(self, record: Record) -> None:
         try:
-            write_whole(record_path(self.data), record.encode())
+            whole = replace(record, fresh=_is_empty(self.data))
+            write_whole(record_path(self.data), whole.encode())
         except OSError as error:
             raise StorageError("storage_denied", f"state.key can't be written: {error.strerror}.") from error
+
+
+def _is_empty(path: Path) -> bool:
+    """Whether there is no data file, or nothing in it."""
+    return not path.exists() or (path.is_file() and path.stat().st_size == 0)
 
 
 def _is_encrypted(path: Path) -> bool:

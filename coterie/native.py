@@ -76,6 +76,11 @@ def profile_key(path: Path, ask: Ask = nobody) -> ProfileKey:
     return ProfileKey(importlib.import_module("coterie_mls"), path, os.environ, ask)
 
 
+def has_profile(path: Path) -> bool:
+    """Whether there is a state in `path`. Raises `StorageError`, also when there was one (`data_lost`)."""
+    return profile_key(path).exists()
+
+
 async def keep_key(path: Path, way: Way | None, ask: Ask) -> Way | None:
     """Keep the key of the state in `path` in another way, unless it is None; the way that holds now.
 
@@ -98,12 +103,12 @@ async def open_client(
 ) -> Client:
     """A client on the state in `path`, not started yet. `Client.close` closes what was opened here.
 
-    Raises `StorageError` when the state can't be used (another Coterie has it open, it is damaged, its key is
+    Raises `StorageError` when the state can't be used (another Coterie has it open, it is damaged, it or its key is
     missing, …), `LocalError` for a wrong passphrase and for a bad address (`bad_service_url`).
     """
     transport = make_transport(service_url)
     try:
-        store = await SqliteStore.open(path, profile_key(path, ask))
+        store = await _open_store(path, profile_key(path, ask))
     except BaseException:
         await transport.close()
         raise
@@ -115,3 +120,13 @@ async def open_client(
         on_event=on_event,
         service_url=service_url,
     )
+
+
+async def _open_store(path: Path, key: ProfileKey) -> SqliteStore:
+    store = await SqliteStore.open(path, key)
+    try:
+        key.settle()
+    except BaseException:
+        await store.close()
+        raise
+    return store

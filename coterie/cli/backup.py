@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from coterie import native
 from coterie.backup import Backups
 from coterie.cli.screen import Screen
 from coterie.cli.settings import OpenClient, Settings
@@ -26,7 +27,7 @@ async def backup(settings: Settings, screen: Screen, open_client: OpenClient) ->
     path = _file(settings)
     if path.exists():
         raise LocalError("file_exists", f"{path} is there already. Choose another name, or delete it first.")
-    if not settings.path.exists():
+    if not native.has_profile(settings.path):
         raise LocalError("no_profile", "There is no profile here yet: it is made by `coterie chat`.")
     passphrase = await _new_passphrase(screen)
     client = await open_client(settings.service_url, settings.path, lambda _: None)

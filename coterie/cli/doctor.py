@@ -71,10 +71,10 @@ async def _look_at_service(settings: Settings, found: Callable[..., None]) -> No
 
 async def _look_at_device(settings: Settings, open_client: OpenClient, found: Callable[..., None]) -> None:
     """Looks only at a device that exists: to look must not sign in."""
-    if not settings.path.exists():
-        found("device", "none yet: it is made with the first group or join")
-        return
     try:
+        if not native.has_profile(settings.path):
+            found("device", "none yet: it is made with the first group or join")
+            return
         client = await open_client(settings.service_url, settings.path, lambda _: None)
         try:
             snapshot = await client.start()

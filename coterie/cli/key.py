@@ -19,7 +19,7 @@ SAYS = {
 
 async def key(settings: Settings, screen: Screen, _: OpenClient) -> bool:
     """Run `coterie key`. Raises what `native.keep_key` raises, and `StateError` (`no_profile`)."""
-    if not settings.path.exists():
+    if not native.has_profile(settings.path):
         raise StateError("no_profile", "There is no profile here yet: it is made by `coterie chat`.")
     way = await native.keep_key(settings.path, settings.way, screen.ask_secret)
     screen.event({"event": "key", "way": way})

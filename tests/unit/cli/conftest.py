@@ -1,4 +1,4 @@
-"""The terminal client, run with a scripted client behind it."""
+"""The terminal client, run with a scripted client behind it; a system with a keyring."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import keyring
 import pytest
 
 from coterie import cli, native
+from coterie.key_sources import GIVEN_BY
+from tests.support.keeping import Keyring
 from tests.support.terminal import Run, Script
 
 
@@ -45,3 +48,14 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> I
             thread.join()
     for end in ends:
         end.close()
+
+
+@pytest.fixture
+def system(monkeypatch: pytest.MonkeyPatch) -> Iterator[Keyring]:
+    """A system with a keyring, and no key in its environment."""
+    for name in GIVEN_BY:
+        monkeypatch.delenv(name, raising=False)
+    before, found = keyring.get_keyring(), Keyring()
+    keyring.set_keyring(found)
+    yield found
+    keyring.set_keyring(before)

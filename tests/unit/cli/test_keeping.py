@@ -4,74 +4,32 @@ from __future__ import annotations
 
 import json
 import stat
-from collections.abc import Awaitable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
-import keyring
-import keyring.backend
-import keyring.errors
 import pytest
 from prompt_toolkit import PromptSession
 
 import coterie_mls
 from coterie import keeping, native
 from coterie.core import keys
-from coterie.errors import CoterieError, LocalError, StorageError
-from coterie.keeping import GIVEN_BY, WAYS, ProfileKey, Way
+from coterie.errors import LocalError, StorageError
+from coterie.keeping import WAYS, Way
 from coterie.storage.sqlite import SqliteStore
+from tests.support.keeping import (
+    ANSWERS,
+    ENVIRONMENT,
+    GIVEN,
+    NEW,
+    PASSPHRASE,
+    Keyring,
+    Person,
+    everything,
+    fails,
+    profile,
+    record,
+)
 from tests.support.terminal import Run
-
-PASSPHRASE = "correct horse battery staple"
-GIVEN = "ab" * 32
-
-
-class Keyring(keyring.backend.KeyringBackend):
-    """A keyring in memory."""
-
-    priority = 1.0
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.entries: dict[tuple[str, str], str] = {}
-        self.locked = False
-
-    def get_password(self, service: str, username: str) -> str | None:
-        if self.locked:
-            raise keyring.errors.KeyringLocked
-        return self.entries.get((service, username))
-
-    def set_password(self, service: str, username: str, password: str) -> None:
-        self.entries[service, username] = password
-
-    def delete_password(self, service: str, username: str) -> None:
-        del self.entries[service, username]
-
-
-@pytest.fixture
-def system(monkeypatch: pytest.MonkeyPatch) -> Iterator[Keyring]:
-    """A system with a keyring, and no key in its environment."""
-    for name in GIVEN_BY:
-        monkeypatch.delenv(name, raising=False)
-    before, found = keyring.get_keyring(), Keyring()
-    keyring.set_keyring(found)
-    yield found
-    keyring.set_keyring(before)
-
-
-class Person:
-    """Answers questions from a list."""
-
-    def __init__(self, *answers: str) -> None:
-        self.answers = list(answers)
-        self.asked: list[str] = []
-
-    async def __call__(self, question: str) -> str:
-        self.asked.append(question)
-        return self.answers.pop(0)
-
-
-def profile(path: Path, *answers: str, environment: Mapping[str, str] | None = None) -> ProfileKey:
-    return ProfileKey(coterie_mls, path, environment or {}, Person(*answers))
 
 
 async def opened(
@@ -89,16 +47,6 @@ async def opened(
 
 async def keep(path: Path, way: Way, *answers: str, environment: Mapping[str, str] | None = None) -> None:
     await profile(path, *answers, environment=environment).keep(way)
-
-
-def record(path: Path) -> dict[str, str]:
-    found: dict[str, str] = json.loads(keeping.record_path(path).read_bytes())
-    return found
-
-
-ANSWERS: dict[Way, tuple[str, ...]] = {"passphrase": (PASSPHRASE,)}
-NEW: dict[Way, tuple[str, ...]] = {"passphrase": (PASSPHRASE, PASSPHRASE)}
-ENVIRONMENT = {"COTERIE_KEY": GIVEN}
 
 
 @pytest.mark.parametrize("later", WAYS)
@@ -157,18 +105,6 @@ async def test_the_record_is_its_owners_and_what_it_was_is_overwritten(
     with keeping.record_path(path).open("rb") as earlier:
         await keep(path, "passphrase", *NEW["passphrase"])
         assert set(earlier.read()) == {0}
-
-
-async def fails(call: Awaitable[object], code: str) -> CoterieError:
-    """The call raises an error of ours with this code and a sentence."""
-    with pytest.raises(CoterieError) as caught:
-        await call
-    assert (caught.value.code, caught.value.sentence[-1]) == (code, "."), caught.value
-    return caught.value
-
-
-def everything(folder: Path) -> dict[str, bytes]:
-    return {entry.name: entry.read_bytes() for entry in sorted(folder.iterdir())}
 
 
 async def test_a_key_that_is_not_there_is_said_and_nothing_is_touched(
