@@ -40,6 +40,10 @@ class PostOfficeClock(Clock):
         """Milliseconds since 1970, UTC."""
         return self._office.now
 
+    async def sleep(self, seconds: float) -> None:
+        """Let time pass there."""
+        self._office.now += int(seconds * 1000)
+
 
 class Person(Turns):
     """The core of one device over a store, as the client has it; what its turns cost is added up."""
