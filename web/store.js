@@ -49,6 +49,7 @@ class Store {
   #ring = null;
   #seeds;
   #version;
+  #renewing = false; // while a renewal that the time asked for is under way
   #lost = null; // the code of what ended this connection
   gone; // resolves when the database is taken away while it is in use
   #last = Promise.resolve(); // commits go one after the other, in the order in which they were asked for
@@ -142,8 +143,17 @@ class Store {
   commit(rows) {
     const tables = [...new Set(rows.map(([table]) => table))];
     const written = this.#write(tables, () => sealed(rows, this.#ring), put);
-    if (tables.includes(MLS) && Date.now() - this.#ring.record.renewed > RENEW_MS) this.#renew().catch(report);
+    if (tables.includes(MLS) && this.#due && !this.#renewing) {
+      this.#renewing = true;
+      this.#renew().catch(report).finally(() => (this.#renewing = false));
+    }
     return written;
+  }
+
+  /** A clock that was set back tells nothing of how long it was: then it is time, too. */
+  get #due() {
+    const age = Date.now() - this.#ring.record.renewed;
+    return age < 0 || age > RENEW_MS;
   }
 
   /** Delete every row of every table, with the keys that opened what may be left of them. */

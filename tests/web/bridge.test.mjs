@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { beforeEach, describe, test } from "node:test";
 import { Bridge, bundle } from "../../web/bridge.js";
 import { own } from "../../web/tabs.js";
@@ -43,6 +44,15 @@ function makeOwner(channels, name, answers = {}) {
   owner.own = own(perform, channels.open, name);
   return owner;
 }
+
+const DOCUMENT = readFileSync(new URL("../../docs/bridge.md", import.meta.url), "utf8");
+/** All operations of docs/bridge.md that a page asks for: the rows of its table that begins with `start`. */
+const OPERATIONS = DOCUMENT.slice(DOCUMENT.indexOf("| `start` |")).split("\n\n", 1)[0].match(/(?<=^\| `)\w+/gm).slice(1);
+/** Those that may be carried out twice. Whoever adds one here has made sure that twice is the same as once. */
+const REPEATABLE = [
+  "devices", "export_state", "health", "invitations", "join", "list_invites", "list_passkeys", "lock_state", "mark_read", "open_group",
+  "passkey_options", "people", "preview_link", "rename_device", "rename_passkey", "send_text", "set_name", "sign_in_options",
+]; // prettier-ignore
 
 const NEVER = new Promise(() => {});
 const ops = (owner) => owner.asked.map(([op]) => op);
@@ -121,6 +131,22 @@ describe("tabs and the owner", () => {
     await assert.rejects(call, { code: "interrupted" });
     await settled();
     assert.deepEqual(ops(second), ["start"]);
+  });
+
+  test("of all operations those alone are asked again that may be done twice, once each", async () => {
+    makeOwner(channels, "A", Object.fromEntries(OPERATIONS.map((op) => [op, NEVER])));
+    const tab = makeTab(channels);
+    await settled();
+    const calls = OPERATIONS.map((op) => tab.bridge.call(op));
+    await settled();
+    const second = makeOwner(channels, "B");
+    const ended = await Promise.allSettled(calls);
+    const again = OPERATIONS.filter((op) => REPEATABLE.includes(op));
+    assert.deepEqual(ops(second), ["start", ...again]);
+    assert.deepEqual([...again].sort(), REPEATABLE);
+    const refused = OPERATIONS.filter((_, at) => ended[at].reason?.code === "interrupted");
+    assert.deepEqual(refused, OPERATIONS.filter((op) => !REPEATABLE.includes(op)));
+    assert.ok(["create_group", "remove_member", "unlock"].every((op) => refused.includes(op)), "the table was not read");
   });
 
   test("an owner that was replaced and wakes is not listened to", async () => {

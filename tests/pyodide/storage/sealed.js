@@ -95,6 +95,62 @@ export async function renewed_keys_end_the_old() {
   await store.close();
 }
 
+const MINUTES = 60_000;
+
+/** The first MLS rows that are written after ten minutes renew the keys, once. The clock is the test's. */
+export async function renewed_by_the_clock() {
+  const machine = Date.now;
+  let now = machine();
+  Date.now = () => now;
+  try {
+    const store = await filled("clock");
+    const [before, [[key, old]]] = [await record("clock"), await lies("clock", "mls")];
+    const version = () => raw("clock", (db) => rowOf(db, "writer", "version")); // one more with each commit, and each renewal
+    const renewals = async (...rows) => {
+      const was = await version();
+      await Promise.all(rows.map((row) => store.commit([row])));
+      await store.load("mls"); // behind what the commits gave rise to
+      return (await version()) - was - rows.length;
+    };
+    const expect = async (count, when, ...rows) => {
+      const found = await renewals(...rows);
+      assert(found === count, `${when}: ${found} renewals, not ${count}`);
+    };
+    const [ratchet, other, group] = [["mls", bytes("r"), bytes("1")], ["mls", bytes("s"), bytes("1")], ["groups", bytes("g"), bytes("1")]];
+
+    now += 10 * MINUTES;
+    await expect(0, "after ten minutes, not more", ratchet);
+    now += 1;
+    await expect(0, "without an MLS row", group);
+    await expect(1, "after more than ten minutes, two at once", ratchet, other);
+    const after = await record("clock");
+    assert(after.renewed === now && after.place !== before.place, "the record is not that of new keys");
+    await gone("clock", before.place);
+    assert((await read(store, "mls")) === "aa ratchetr1s1", "the rows do not read under the new keys");
+    now += 10 * MINUTES;
+    await expect(0, "ten minutes after the renewal", ratchet);
+    now -= 60 * MINUTES;
+    await expect(1, "with a clock that was set back", ratchet);
+    now += 1;
+    await expect(0, "just after that", ratchet);
+    await put("clock", "mls", key, old);
+    await refused(store.load("mls"), "storage_corrupt");
+    await store.close();
+  } finally {
+    Date.now = machine;
+  }
+}
+
+/** Until the seed in a place is overwritten and its file removed, which follows the transaction. */
+async function gone(name, place) {
+  const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle(`${name}.seeds`);
+  for (let round = 0; round < 1000; round += 1) {
+    const there = await folder.getFileHandle(place).then(() => true, () => false);
+    if (!there) return;
+  }
+  throw new Error("the seed before is still there");
+}
+
 /** Locked, it opens for nobody; a wrong passphrase changes nothing. */
 export async function locked() {
   let store = await filled("locked");

@@ -168,7 +168,15 @@ def test_other_versions_in_other_tabs(case: str, page: Page) -> None:
 
 @pytest.mark.parametrize(
     "case",
-    ["rows_are_bound", "plain_is_encrypted", "renewed_keys_end_the_old", "locked", "lost_key", "cleared"],
+    [
+        "rows_are_bound",
+        "plain_is_encrypted",
+        "renewed_keys_end_the_old",
+        "renewed_by_the_clock",
+        "locked",
+        "lost_key",
+        "cleared",
+    ],
 )
 def test_encryption_at_rest(case: str, page: Page) -> None:
     call(page, case)
