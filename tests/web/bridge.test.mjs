@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { beforeEach, describe, test } from "node:test";
 import { Bridge, bundle } from "../../web/bridge.js";
-import { own } from "../../web/tabs.js";
+import { ASKS, own } from "../../web/tabs.js";
 import { Channels, settled } from "./channels.mjs";
 
 describe("events in bundles", () => {
@@ -23,13 +23,13 @@ describe("events in bundles", () => {
 
 /** A tab, with all that its page is told. */
 function makeTab(channels) {
-  const tab = { events: [], starts: [], failures: [] };
+  const tab = { events: [], starts: [], failures: [], frames: [] };
   const page = {
     onEvents: (events) => tab.events.push(...events),
     onStart: (snapshot) => tab.starts.push(snapshot),
     onFailure: (error) => tab.failures.push(error.code),
   };
-  tab.bridge = new Bridge(page, () => {}, channels.open);
+  tab.bridge = new Bridge(page, (run) => tab.frames.push(run), channels.open);
   return tab;
 }
 
@@ -91,7 +91,7 @@ describe("tabs and the owner", () => {
     let owner = null;
     const perform = () => {
       owner.own.event({ event: "a" });
-      owner.own.event({ event: "b" }); // waits for the frame, which never comes here
+      owner.own.event({ event: "b" }); // waits for the frame
       return { result: "sent" };
     };
     owner = makeOwner(channels, "A", { send_text: Promise.resolve(perform) });
@@ -99,6 +99,10 @@ describe("tabs and the owner", () => {
     await one.bridge.call("send_text").then((result) => order.push(...one.events.map(({ event }) => event), result));
     assert.deepEqual(order, ["a", "b", "sent"]);
     assert.deepEqual(other.events.map(({ event }) => event), ["a"]);
+    for (const tab of [one, other]) {
+      tab.frames.splice(0).forEach((run) => run());
+      assert.deepEqual(tab.events.map(({ event }) => event), ["a", "b"], "each of them once");
+    }
   });
 
   test("an error is a code and a sentence", async () => {
@@ -190,6 +194,9 @@ describe("tabs and the owner", () => {
     assert.deepEqual(tab.starts.at(-1), { by: "B" });
     assert.equal(await tab.bridge.call("people"), "B: people");
     assert.equal(ops(second).at(-1), "people");
+    channels.open(ASKS).postMessage({ tab: "t", owner: "A", id: 1, op: "people" });
+    await settled();
+    assert.deepEqual(ops(first), ["start"], "what comes late is not carried out by one that resigned");
   });
 
   test("a client that can't start is told to each tab, and tried again for the next", async () => {
