@@ -17,6 +17,7 @@ from pathlib import Path
 from steps import SetupError, command
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FIREFOX_NAMES = ("firefox-esr", "firefox")
 MINIMUM_NODE = 20
 MINIMUM_PYTHON = (3, 11)
 
@@ -47,10 +48,19 @@ def provide(goal: str) -> None:
 
 def chromium() -> str | None:
     """Path of the browser that tests drive: CHROMIUM, or the first that is found."""
-    named = os.environ.get("CHROMIUM")
+    return _browser("CHROMIUM", CHROMIUM_NAMES)
+
+
+def firefox() -> str | None:
+    """Path of the second browser: FIREFOX, or the first that is found."""
+    return _browser("FIREFOX", FIREFOX_NAMES)
+
+
+def _browser(variable: str, names: tuple[str, ...]) -> str | None:
+    named = os.environ.get(variable)
     if named:
         return shutil.which(named)
-    return next((path for name in CHROMIUM_NAMES if (path := shutil.which(name))), None)
+    return next((path for name in names if (path := shutil.which(name))), None)
 
 
 def _needs(goal: str) -> list[Missing | None]:
@@ -60,7 +70,7 @@ def _needs(goal: str) -> list[Missing | None]:
     if goal != "run":
         needs.append(_rust())
     if goal == "test":
-        needs.append(_chromium())
+        needs += [_chromium(), _firefox()]
     if goal == "conformance":
         needs += [_debian_postgres(), _nginx()]
     return needs
@@ -118,12 +128,24 @@ def _wasm_compiler() -> Missing | None:
 def _chromium() -> Missing | None:
     if chromium():
         return None
-    named = os.environ.get("CHROMIUM")
-    if named:
-        return Missing(
-            f"A browser (CHROMIUM is {named}, which can't be run)", elsewhere="set CHROMIUM to one"
-        )
-    return Missing("A Chromium, for the tests in a browser", ("chromium",))
+    return _misnamed("CHROMIUM") or Missing("A Chromium, for the tests in a browser", ("chromium",))
+
+
+def _firefox() -> Missing | None:
+    """Not demanded where it can't be installed: the tests that want it skip, and say so."""
+    if firefox():
+        return None
+    missing = Missing("A Firefox, for the storage's tests in a second browser", ("firefox-esr",))
+    return _misnamed("FIREFOX") or (missing if _can_install() else None)
+
+
+def _misnamed(variable: str) -> Missing | None:
+    named = os.environ.get(variable)
+    if not named:
+        return None
+    return Missing(
+        f"A browser ({variable} is {named}, which can't be run)", elsewhere=f"set {variable} to one"
+    )
 
 
 def _debian_postgres() -> Missing | None:

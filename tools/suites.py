@@ -74,7 +74,8 @@ def environment() -> dict[str, str]:
     """The venv's programs first, and the browser for those who need one."""
     path = os.pathsep.join([str(VENV), os.environ["PATH"]])
     jobs = os.environ.get("CARGO_BUILD_JOBS", "2")
-    return {**os.environ, "PATH": path, "CARGO_BUILD_JOBS": jobs, "CHROMIUM": machine.chromium() or ""}
+    browsers = {"CHROMIUM": machine.chromium() or "", "FIREFOX": machine.firefox() or ""}
+    return {**os.environ, "PATH": path, "CARGO_BUILD_JOBS": jobs, **browsers}
 
 
 def run(suite: Suite) -> Result:

@@ -1,6 +1,6 @@
 """What every storage owes to `coterie.ports.Store`, as functions that need nothing but a way to open one.
 
-`tests/contract/test_storage.py` runs them on CPython, `tests/pyodide/storage` inside Chromium: the same file.
+`tests/contract/test_storage.py` runs them on CPython, `tests/pyodide/storage` in Chromium and Firefox: the same file.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What every transport owes to `coterie.ports.Transport`, against `odd_service.py`.
 
 Needs nothing but a way to make a transport: `test_transport.py` runs it on CPython, tests/pyodide/storage
-inside Chromium.
+inside Chromium and Firefox.
 """
 
 from __future__ import annotations

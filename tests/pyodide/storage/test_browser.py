@@ -1,4 +1,7 @@
-"""IndexedDB storage and fetch transport, in Pyodide in a worker in Chromium, under the page's CSP."""
+"""IndexedDB storage and fetch transport, in Pyodide in a worker in Chromium and Firefox, under the page's CSP.
+
+What asks for `tab` or `new_tab` runs in both; the rest needs Chromium's DevTools.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 import uvicorn
@@ -22,6 +25,7 @@ from starlette.routing import Route
 from coterie.ports import TABLES
 from tests.contract import storage_contract, transport_contract
 from tests.contract.odd_service import make_app
+from tests.support import firefox
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
@@ -103,67 +107,94 @@ def browser(driver: Playwright) -> Iterator[Browser]:
     running.close()
 
 
+class Tab(Protocol):
+    """What the tests need of a page, in either browser."""
+
+    def evaluate(self, expression: str, arg: Any = None, /) -> Any: ...
+
+
+@pytest.fixture(scope="module", params=["chromium", "firefox"])
+def new_tab(
+    request: pytest.FixtureRequest, origin: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[], Tab]]:
+    """Opens a page in the browser whose turn it is; all of its pages share one storage."""
+    if request.param == "chromium":
+        context = request.getfixturevalue("browser").new_context()
+        yield lambda: open_page(context, origin)
+        return
+    program = firefox.executable()
+    if not program:
+        pytest.skip("no Firefox: install the Debian package firefox-esr, or set FIREFOX to its path")
+    with firefox.running(program, tmp_path_factory.mktemp("firefox")) as running:
+
+        def opened() -> Tab:
+            empty = running.new_tab()
+            empty.goto(f"{origin}/harness/harness.html")
+            return empty
+
+        yield opened
+
+
 @pytest.fixture(scope="module")
-def page(browser: Browser, origin: str) -> Page:
+def tab(new_tab: Callable[[], Tab]) -> Tab:
     """A page with Pyodide in its worker; one for all cases, each in a database of its own."""
-    return open_page(browser.new_context(), origin)
+    return new_tab()
 
 
 def open_page(context: BrowserContext, origin: str) -> Page:
     opened = context.new_page()
     opened.goto(f"{origin}/harness/harness.html")
-    opened.wait_for_function("globalThis.call !== undefined")
     return opened
 
 
-def call(page: Page, name: str, *args: Any) -> Any:
+def call(tab: Tab, name: str, *args: Any) -> Any:
     """A function of harness.py; its exceptions come back with their traceback."""
-    return page.evaluate("([name, ...args]) => globalThis.call(name, ...args)", [name, *args])
+    return tab.evaluate("([name, ...args]) => globalThis.call(name, ...args)", [name, *args])
 
 
-def upgrades(page: Page, name: str, *args: Any) -> Any:
+def upgrades(tab: Tab, name: str, *args: Any) -> Any:
     """A function of upgrades.js."""
-    return page.evaluate("([name, ...args]) => globalThis.upgrades[name](...args)", [name, *args])
+    return tab.evaluate("([name, ...args]) => globalThis.upgrades[name](...args)", [name, *args])
 
 
 # ------------------------------------------------------------------------------------------ the contracts
 
 
 @pytest.mark.parametrize("name", sorted(storage_contract.CASES | storage_contract.LASTING))
-def test_storage_contract(name: str, page: Page) -> None:
-    call(page, "storage", name, f"contract-{name}")
+def test_storage_contract(name: str, tab: Tab) -> None:
+    call(tab, "storage", name, f"contract-{name}")
 
 
 @pytest.mark.parametrize("name", sorted(transport_contract.CASES))
-def test_transport_contract(name: str, page: Page, origin: str) -> None:
-    call(page, "transport", name, origin)
+def test_transport_contract(name: str, tab: Tab, origin: str) -> None:
+    call(tab, "transport", name, origin)
 
 
-def test_a_case_that_fails_is_seen(page: Page) -> None:
-    with pytest.raises(Error, match="expected StorageError"):
-        call(page, "expects", "fine", "storage_denied")
+def test_a_case_that_fails_is_seen(tab: Tab) -> None:
+    with pytest.raises((Error, firefox.ScriptFailed), match="expected StorageError"):
+        call(tab, "expects", "fine", "storage_denied")
 
 
 # ------------------------------------------------------------------------------------------ storage
 
 
-def test_the_newest_layout_has_every_table(page: Page) -> None:
-    assert sorted(upgrades(page, "layout", "layout")) == sorted([*TABLES, "keys", "writer"])
+def test_the_newest_layout_has_every_table(tab: Tab) -> None:
+    assert sorted(upgrades(tab, "layout", "layout")) == sorted([*TABLES, "keys", "writer"])
 
 
-def test_every_earlier_layout_is_brought_up(page: Page) -> None:
-    for version in range(page.evaluate("globalThis.upgrades.versions") + 1):
-        upgrades(page, "brings_up", version)
+def test_every_earlier_layout_is_brought_up(tab: Tab) -> None:
+    for version in range(tab.evaluate("() => globalThis.upgrades.versions") + 1):
+        upgrades(tab, "brings_up", version)
 
 
-def test_an_upgrade_that_breaks_off_leaves_the_earlier_layout(page: Page) -> None:
-    for version in range(page.evaluate("globalThis.upgrades.versions") + 1):
-        upgrades(page, "half_done", version)
+def test_an_upgrade_that_breaks_off_leaves_the_earlier_layout(tab: Tab) -> None:
+    for version in range(tab.evaluate("() => globalThis.upgrades.versions") + 1):
+        upgrades(tab, "half_done", version)
 
 
 @pytest.mark.parametrize("case", ["newer", "makes_room", "blocked"])
-def test_other_versions_in_other_tabs(case: str, page: Page) -> None:
-    upgrades(page, case)
+def test_other_versions_in_other_tabs(case: str, tab: Tab) -> None:
+    upgrades(tab, case)
 
 
 @pytest.mark.parametrize(
@@ -178,33 +209,33 @@ def test_other_versions_in_other_tabs(case: str, page: Page) -> None:
         "cleared",
     ],
 )
-def test_encryption_at_rest(case: str, page: Page) -> None:
-    call(page, case)
+def test_encryption_at_rest(case: str, tab: Tab) -> None:
+    call(tab, case)
 
 
-def test_a_second_writer_is_noticed_before_it_does_harm(page: Page) -> None:
-    call(page, "two_writers", "two-writers")
+def test_a_second_writer_is_noticed_before_it_does_harm(tab: Tab) -> None:
+    call(tab, "two_writers", "two-writers")
 
 
 @pytest.mark.parametrize("number", range(5))
-def test_two_writers_never_both_write(number: int, page: Page) -> None:
-    call(page, "racing_writers", f"racing-{number}")
+def test_two_writers_never_both_write(number: int, tab: Tab) -> None:
+    call(tab, "racing_writers", f"racing-{number}")
 
 
-def test_a_row_that_indexeddb_refuses_undoes_those_before_it(page: Page) -> None:
-    call(page, "broken_in_the_middle", "broken")
+def test_a_row_that_indexeddb_refuses_undoes_those_before_it(tab: Tab) -> None:
+    call(tab, "broken_in_the_middle", "broken")
 
 
-def test_a_deleted_database_is_noticed(page: Page) -> None:
-    call(page, "keep", "deleted")
-    page.evaluate(
+def test_a_deleted_database_is_noticed(tab: Tab) -> None:
+    call(tab, "keep", "deleted")
+    tab.evaluate(
         """() => new Promise((resolve, reject) => {
              const request = indexedDB.deleteDatabase("deleted");
              request.onsuccess = resolve;
              request.onerror = reject;
            })"""
     )
-    call(page, "find_lost", "deleted", "storage_gone")
+    call(tab, "find_lost", "deleted", "storage_gone")
 
 
 def test_cleared_site_data_is_noticed(browser: Browser, origin: str) -> None:
@@ -230,14 +261,12 @@ def test_no_space_left(browser: Browser, origin: str) -> None:
     context.close()
 
 
-def test_two_tabs_of_one_browser(browser: Browser, origin: str) -> None:
-    context = browser.new_context()
-    first, second = open_page(context, origin), open_page(context, origin)
+def test_two_tabs_of_one_browser(new_tab: Callable[[], Tab]) -> None:
+    first, second = new_tab(), new_tab()
     call(first, "keep", "tabs")
     call(second, "write", "tabs", "a", "from the second tab")
     call(first, "find_lost_writer", "tabs")
     assert call(second, "read", "tabs") == "a=from the second tab"
-    context.close()
 
 
 def test_a_browser_that_dies_in_an_upgrade_and_in_a_commit(
@@ -265,11 +294,11 @@ def test_a_browser_that_dies_in_an_upgrade_and_in_a_commit(
 # ------------------------------------------------------------------------------------------ transport
 
 
-def test_wrong_addresses_are_refused(page: Page) -> None:
-    call(page, "wrong_addresses")
+def test_wrong_addresses_are_refused(tab: Tab) -> None:
+    call(tab, "wrong_addresses")
 
 
-def test_a_service_that_is_down(page: Page) -> None:
+def test_a_service_that_is_down(tab: Tab) -> None:
     with sockets.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    call(page, "down", f"http://localhost:{port}")
+    call(tab, "down", f"http://localhost:{port}")

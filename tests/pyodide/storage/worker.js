@@ -19,6 +19,6 @@ onmessage = async ({ data: { id, name, args } }) => {
     const result = await (sealed[name] ?? (await harness)[name])(...args);
     postMessage({ id, result });
   } catch (error) {
-    postMessage({ id, error: String(error.stack ?? error) });
+    postMessage({ id, error: `${error}\n${error.stack ?? ""}` }); // Firefox's stack has no message in it
   }
 };
