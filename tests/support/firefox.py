@@ -74,7 +74,7 @@ class Firefox:
         """Call a method and wait for its result. No events come in between: none were asked for."""
         self._last += 1
         self._socket.send(json.dumps({"id": self._last, "method": method, "params": parameters}))
-        answer = {"id": None}
+        answer: dict[str, Any] = {"id": None}
         while answer["id"] != self._last:  # what came too late for the test that asked is let go
             answer = json.loads(self._socket.recv(timeout=ANSWER_SECONDS))
         assert answer["type"] == "success", answer
