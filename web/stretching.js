@@ -3,6 +3,7 @@
 const url = new URL("./stretch_worker.js", import.meta.url).href;
 const only = { createScriptURL: (asked) => (asked === url ? url : null) };
 
+const running = new Set(); // a worker that nothing else holds may be collected before it has answered, in Firefox
 let policy = null; // one of a name is allowed here, and this may be asked twice
 
 function trusted() {
@@ -17,6 +18,7 @@ function trusted() {
  */
 export async function stretch(secret, salt, memoryKib, passes, lanes) {
   const worker = new Worker(trusted(), { type: "module" });
+  running.add(worker);
   try {
     return await new Promise((resolve, reject) => {
       worker.onmessage = ({ data: { tag, failed } }) => (tag ? resolve(tag) : reject(new Error(`Argon2id: ${failed}`)));
@@ -25,5 +27,6 @@ export async function stretch(secret, salt, memoryKib, passes, lanes) {
     });
   } finally {
     worker.terminate();
+    running.delete(worker);
   }
 }
