@@ -20,6 +20,16 @@ OWNS = """async () => {
   });
 }"""
 """Asked inside a worker: a lock of its own tells under which name it holds locks."""
+NEXT = """async () => {
+  for (;;) {
+    const { held } = await navigator.locks.query();
+    const who = (name) => held.find((lock) => lock.name === name)?.clientId;
+    const [owner, next] = [who("coterie-state"), who("coterie-next")];
+    if (owner && next && owner !== next) return;
+    await new Promise((go) => setTimeout(go, 20));
+  }
+}"""
+"""Asked in a page. Locks tell nobody when they change hands."""
 SOON = SOON_MS / 1000
 
 
@@ -58,6 +68,10 @@ class Tab:
         async with self._started:
             await asyncio.wait_for(self._started.wait_for(lambda: any(one > at for one in self.starts)), SOON)
         return next(one for one in self.starts if one > at)
+
+    async def followed(self) -> None:
+        """Until one worker owns the state and another one stands by: the owner has let go of that place."""
+        await asyncio.wait_for(self.page.evaluate(NEXT), SOON)
 
     async def close(self) -> None:
         """As a user closes it."""

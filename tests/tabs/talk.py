@@ -96,6 +96,7 @@ class Talk:
             await self._strike(kind)
         await self._until(self.outcome.lines)
         self.outcome.seconds = time.monotonic() - began
+        await next(iter(self._slots.values())).followed()
         await self._compare(witness)
         await self._tabs.close()
         await witness.client.close()
@@ -158,9 +159,13 @@ class Talk:
                     return slot
 
     async def _compare(self, witness: Person) -> None:
-        await witness.until(lambda: self._saved <= witness.lines.keys())
+        ask = next(iter(self._slots.values())).ask
+        async with asyncio.timeout(PATIENCE_SECONDS):  # lines of tabs that ended may still be on their way
+            while (await ask("health", group_id=self._group_id))["outbox"]["waiting"]:
+                pass
+        here = await all_lines(ask, self._group_id)
+        await witness.until(lambda: self._saved.union(here) <= witness.lines.keys())
         shown = await witness.shown()
-        here = await all_lines(next(iter(self._slots.values())).ask, self._group_id)
         counted = Counter(shown)
         unsure = self._said - self._saved
         self.outcome.unsure, self.outcome.arrived = len(unsure), len(unsure & counted.keys())
