@@ -136,10 +136,10 @@ class Page:
         self._backups: Backups | None = None
         self._starting = asyncio.Lock()
 
-    async def call(self, op: str, data: Any) -> Any:
-        """Carry out `op` with its fields (JSON text, or bytes): JSON text `{result}` or `{error}`, or bytes."""
+    async def call(self, op: str, fields: str, data: Any = None) -> Any:
+        """Carry out `op` with its fields, JSON text, and bytes as its field `data`: JSON text `{result}` or `{error}`, or bytes."""
         try:
-            result = await self._operation(op)(**_fields(data))
+            result = await self._operation(op)(**_fields(fields, data))
         except CoterieError as error:
             return json.dumps({"error": {"code": error.code, "sentence": error.sentence}})
         except Exception as error:  # noqa: BLE001  the page gets a sentence, the console the place
@@ -217,10 +217,13 @@ class Page:
             if self._store is None or self._client is None:
                 raise NOT_STARTED
             await self._store.lockable()
-            client, self._client, self._store, self._backups = self._client, None, None, None
-            await client.close()
-            await (await IndexedDbStore.open(self._storage)).lock()
-        self._on_event(json.dumps({"event": "locked"}))
+            client, store = self._client, self._store
+            self._client = self._store = self._backups = None
+            try:
+                await store.lock()
+            finally:  # the keys are forgotten, whatever else went wrong
+                await client.close()
+                self._on_event(json.dumps({"event": "locked"}))
         return {}
 
 
@@ -235,9 +238,10 @@ async def _tell_when_gone(store: IndexedDbStore, client: Client) -> None:
     client.problem("storage_gone", GONE)
 
 
-def _fields(data: Any) -> dict[str, Any]:
-    """An operation's fields: JSON text, or bytes, which are its one field `data`."""
-    return json.loads(data) if isinstance(data, str) else {"data": data.to_bytes()}
+def _fields(fields: str, data: Any) -> dict[str, Any]:
+    """An operation's fields: JSON text, and beside it `data`, a Uint8Array, where it takes bytes."""
+    given: dict[str, Any] = json.loads(fields)
+    return given if data is None else {**given, "data": data.to_bytes()}
 
 
 def open_page(

@@ -95,11 +95,16 @@ export class Ring {
     return this;
   }
 
+  /** Scripts can't read it; another tab's worker can use it. */
+  get master() {
+    return this.#master;
+  }
+
   /** A new master key that nothing locks. */
   static async create(seeds) {
     const master = random(KEY_SIZE);
     const [fields, wrapped] = await wrapMaster("device", master, {});
-    const ring = await Ring.#make(fields, wrapped, seeds, await base(master));
+    const ring = await Ring.#make({ id: crypto.randomUUID(), ...fields }, wrapped, seeds, await base(master));
     master.fill(0);
     return ring;
   }
@@ -121,10 +126,10 @@ export class Ring {
     return ring.#ready(seed, wrapped);
   }
 
-  /** The same keys under a new seed. Nothing is saved yet. */
-  renewed() {
+  /** The same keys under a new seed; with another `id`, other tabs know them no longer. Nothing is saved yet. */
+  renewed(id = this.record.id) {
     const { key, salt, credential, way } = this.record;
-    const fields = { way, ...(key && { key }), ...(salt && { salt, credential }) };
+    const fields = { id, way, ...(key && { key }), ...(salt && { salt, credential }) };
     return Ring.#make(fields, this.#wrapped, this.#seeds, this.#master);
   }
 
@@ -133,7 +138,7 @@ export class Ring {
     const master = await unwrapMaster(this.record, this.#wrapped, current);
     const [fields, wrapped] = await wrapMaster(way, master, next);
     master.fill(0);
-    return Ring.#make(fields, wrapped, this.#seeds, this.#master);
+    return Ring.#make({ id: this.record.id, ...fields }, wrapped, this.#seeds, this.#master);
   }
 
   /** Overwrite a seed, once nothing that is stored needs it. */

@@ -2,6 +2,7 @@
 // can't do that: it appends, and keeps what was deleted until it compacts. No place serves twice: a tab that was frozen while it
 // renewed the keys, and was given up, wakes to files that nobody needs, whatever it then writes or overwrites.
 const SIZE = 32;
+const RIPE_MS = 60_000; // after which the name of a file is taken to be flushed, too
 const SECURED = new Set(["SecurityError", "TypeError"]); // a browser that has no such files: some private windows
 
 /** The seeds of this database; null in a browser that can't keep any. Places are names of files. */
@@ -18,6 +19,7 @@ export async function openSeeds(name) {
 class Seeds {
   #folder;
   #spare = null; // a file that was made a while before it is needed
+  #made = 0; // when it was
 
   constructor(folder) {
     this.#folder = folder;
@@ -39,6 +41,13 @@ class Seeds {
     const place = crypto.randomUUID();
     await this.#put(place, new Uint8Array(SIZE));
     this.#spare = place;
+    this.#made = Date.now();
+  }
+
+  /** Whether the next seed's file has been there for a while; it is made if there is none. */
+  async ripe() {
+    if (!this.#spare) await this.prepare();
+    return Math.abs(Date.now() - this.#made) >= RIPE_MS;
   }
 
   /** Keep 32 bytes; their place. */

@@ -40,7 +40,7 @@ export const lockState = (name = NAME) => withRecord(name, (record) => wayOf(rec
 
 /** Let `openStore` open it. Throws `wrong_passphrase`, `wrong_passkey`. @param {{passphrase?: string, prf?: Uint8Array}} credentials */
 export const unlock = (credentials, name = NAME) =>
-  withRecord(name, async (record) => remember(name, await masterOf(record, await openSeeds(name), credentials)));
+  withRecord(name, async (record) => remember(name, record.id, await masterOf(record, await openSeeds(name), credentials)));
 
 /** An open database. `version` is that of the last commit this one knows of. */
 class Store {
@@ -58,7 +58,7 @@ class Store {
   static async of(db, name) {
     const store = new Store(db, name, await openSeeds(name));
     const record = await store.#begin();
-    if (record) store.#ring = await Ring.open(record, store.#seeds, unlocked(name));
+    if (record) store.#ring = await Ring.open(record, store.#seeds, unlocked(name, record.id));
     else await store.#encrypt();
     return store;
   }
@@ -84,6 +84,7 @@ class Store {
     this.gone = new Promise((resolve) => {
       const taken = () => {
         this.#end("storage_gone");
+        forget(name);
         resolve();
       };
       db.onversionchange = ({ newVersion }) => (newVersion === null ? taken() : this.#end("storage_gone")); // must not wait for this one
@@ -143,10 +144,7 @@ class Store {
   commit(rows) {
     const tables = [...new Set(rows.map(([table]) => table))];
     const written = this.#write(tables, () => sealed(rows, this.#ring), put);
-    if (tables.includes(MLS) && this.#due && !this.#renewing) {
-      this.#renewing = true;
-      this.#renew().catch(report).finally(() => (this.#renewing = false));
-    }
+    if (tables.includes(MLS) && this.#due && !this.#renewing) this.#renewInTime();
     return written;
   }
 
@@ -156,19 +154,30 @@ class Store {
     return age < 0 || age > RENEW_MS;
   }
 
+  /** Not with a seed whose file was just made: after a power cut there might be none of that name. */
+  async #renewInTime() {
+    this.#renewing = true;
+    try {
+      if (!this.#seeds || (await this.#seeds.ripe())) await this.#renew();
+    } catch (error) {
+      report(error);
+    }
+    this.#renewing = false;
+  }
+
   /** Delete every row of every table, with the keys that opened what may be left of them. */
   async clear() {
     await this.#change(this.#tables, () => Ring.create(this.#seeds), (transaction) => {
       for (const table of this.#tables) transaction.objectStore(table).clear();
-    });
-    forget(this.#name);
+    }, () => forget(this.#name));
   }
 
   /** Lock it in this way from now on. Throws `wrong_passphrase`, `wrong_passkey`, `bad_passphrase`. */
   async keep(way, current, next) {
-    await this.#renew(() => this.#ring.locked(way, current, next));
-    if (way === "device") forget(this.#name);
-    else remember(this.#name, await masterOf(this.#ring.record, this.#seeds, next));
+    await this.#renew(() => this.#ring.locked(way, current, next), () => {
+      if (way === "device") forget(this.#name);
+      else remember(this.#name, this.#ring.record.id, this.#ring.master);
+    });
   }
 
   /** Throws `not_locked` while it would open for anybody. */
@@ -178,12 +187,18 @@ class Store {
     }
   }
 
-  /** Close it, and forget the keys: whoever opens it has to unlock it. Throws `not_locked`. */
+  /**
+   * Close it, and forget the keys: whoever opens it has to unlock it. Throws `not_locked`; where the keys could not be renewed
+   * it is locked all the same. The record's new id is what a tab that is told of the old one too late can't open.
+   */
   async lock() {
     await this.lockable();
-    await this.#renew();
-    forget(this.#name);
-    this.#end("storage_locked");
+    try {
+      await this.#renew(() => this.#ring.renewed(crypto.randomUUID()));
+    } finally {
+      forget(this.#name);
+      this.#end("storage_locked");
+    }
   }
 
   /** The rows of a database from before they were encrypted, in one transaction. */
@@ -192,21 +207,24 @@ class Store {
       const all = await Promise.all(this.#tables.map(async (table) => [table, await this.#rows(table)]));
       return all.flatMap(([table, found]) => found.map(([key, value]) => [table, key, value]));
     };
-    return this.#change(this.#tables, () => Ring.create(this.#seeds), put, rows);
+    return this.#change(this.#tables, () => Ring.create(this.#seeds), put, () => {}, rows);
   }
 
   /** New keys for the MLS rows; whatever IndexedDB keeps of the earlier ones can't be opened any more. */
-  #renew(made = () => this.#ring.renewed()) {
+  #renew(made = () => this.#ring.renewed(), then = () => {}) {
     const rows = async () => {
       const found = await this.#rows(MLS);
       const opened = await Promise.all(found.map(([key, value]) => this.#ring.unseal(MLS, key, value).catch(() => null)));
       return found.map(([key], at) => [MLS, key, opened[at]]).filter(([, , value]) => value); // a damaged row stays as it is
     };
-    return this.#change([MLS], made, put, rows);
+    return this.#change([MLS], made, put, then, rows);
   }
 
-  /** Another ring in the place of this one, in one transaction with the rows that go with it. */
-  async #change(tables, made, work, rows = async () => []) {
+  /**
+   * Another ring in the place of this one, in one transaction with the rows that go with it; `then` once it is so. A seed that
+   * could not be overwritten after that is overwritten at the next start.
+   */
+  async #change(tables, made, work, then, rows = async () => []) {
     const before = this.#ring;
     let ring;
     const prepare = async () => {
@@ -216,9 +234,12 @@ class Store {
     await this.#write([...tables, KEYS], prepare, (transaction, prepared) => {
       work(transaction, prepared);
       transaction.objectStore(KEYS).put(ring.record, RING);
-    }, () => (this.#ring = ring));
-    await before?.retire();
-    await this.#seeds?.prepare();
+    }, () => {
+      this.#ring = ring;
+      then();
+    });
+    await before?.retire().catch(report);
+    await this.#seeds?.prepare().catch(report);
   }
 
   #inTurn(work) {
@@ -256,7 +277,7 @@ class Store {
   }
 }
 
-/** Keys that could not be renewed are tried again with the next commit; the rows are as they were. */
+/** What could not be renewed is tried again with the next commit, what could not be overwritten at the next start. */
 const report = (error) => console.error(`coterie: the keys were not renewed: ${error?.name}`);
 
 const sealed = (rows, ring) =>

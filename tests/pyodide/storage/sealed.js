@@ -141,6 +141,30 @@ export async function renewed_by_the_clock() {
   }
 }
 
+/** A database that was opened a moment ago waits with its renewal until the name of the next seed's file is flushed. */
+export async function renewed_with_a_file_that_was_there() {
+  const machine = Date.now;
+  let now = machine();
+  Date.now = () => now;
+  try {
+    await (await filled("ripe")).close();
+    now += 60 * MINUTES;
+    const store = await openStore("ripe");
+    const { place } = await record("ripe");
+    const commit = async () => {
+      await store.commit([["mls", bytes("r"), bytes("1")]]);
+      await store.load("mls");
+      return (await record("ripe")).place === place;
+    };
+    assert(await commit(), "it was renewed with a file that had just been made");
+    now += MINUTES;
+    assert(!(await commit()), "it was not renewed a minute later");
+    await store.close();
+  } finally {
+    Date.now = machine;
+  }
+}
+
 /** Until the seed in a place is overwritten and its file removed, which follows the transaction. */
 async function gone(name, place) {
   const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle(`${name}.seeds`);
@@ -172,6 +196,61 @@ export async function locked() {
   await store.keep("device", { passphrase: "a passphrase" }, {});
   await store.close();
   await (await openStore("locked")).close();
+}
+
+const other = new BroadcastChannel("coterie-unlocked"); // another tab's worker
+
+/** What this worker has told the others, when it has told all of it. */
+async function told(work) {
+  const heard = [];
+  const listen = new BroadcastChannel("coterie-unlocked");
+  listen.addEventListener("message", ({ data }) => heard.push(data));
+  await work();
+  const done = new Promise((resolve) => listen.addEventListener("message", ({ data }) => data.name === "end" && resolve()));
+  const asker = new BroadcastChannel("coterie-unlocked");
+  asker.postMessage({ name: "end" });
+  await done;
+  for (const one of [listen, asker]) one.close();
+  return heard.filter(({ name }) => name !== "end");
+}
+
+/** Keys of a database that was locked, or made anew, open nothing, whoever tells them late. */
+export async function keys_of_before() {
+  let store = await filled("late");
+  const [{ id, master }] = (await told(() => store.keep("passphrase", {}, { passphrase: "a passphrase" }))).filter((one) => one.master);
+  assert((await record("late")).id === id, "the key is not told with its record");
+  await store.lock();
+  await told(() => other.postMessage({ name: "late", id, master }));
+  await refused(openStore("late"), "locked_passphrase");
+  await unlock({ passphrase: "a passphrase" }, "late");
+  await (await openStore("late")).close();
+  await new Promise((resolve, reject) => {
+    const request = indexedDB.deleteDatabase("late");
+    request.onsuccess = resolve;
+    request.onerror = reject;
+  });
+  store = await filled("late");
+  await store.close();
+  store = await openStore("late");
+  assert((await read(store, "mls")) === "aa ratchet", "a new database was opened with the key of the one before");
+  await store.close();
+}
+
+/** Locking ends the keys of all tabs, and a new lock holds, also where files can't be written. */
+export async function locked_without_files() {
+  const { createSyncAccessHandle } = FileSystemFileHandle.prototype;
+  const fails = () => Promise.reject(new DOMException("no space", "QuotaExceededError"));
+  const store = await filled("files");
+  await store.keep("passphrase", {}, { passphrase: "a passphrase" });
+  FileSystemFileHandle.prototype.createSyncAccessHandle = fails;
+  try {
+    const said = await told(() => refused(store.lock(), "storage_full"));
+    assert(said.some(({ master }) => !master), "the other tabs keep the key");
+    await refused(store.load("mls"), "storage_locked");
+  } finally {
+    FileSystemFileHandle.prototype.createSyncAccessHandle = createSyncAccessHandle;
+  }
+  await refused(openStore("files"), "locked_passphrase");
 }
 
 /** A key that is gone is said, and nothing is deleted or made anew. */
