@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
+from uuid import UUID
 
 from coterie.core import keys
 from coterie.core.archive import GROUP, SEQ, Held, Restored, is_history
@@ -34,10 +35,19 @@ class Run(Protocol):
         """What `work` gave, once its step is saved."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Backup:
+    """A file that is being made."""
+
+    id: str
+    pieces: AsyncIterator[bytes]
+
+
 @dataclass(slots=True)
 class _Restore:
     """A file as far as it has come."""
 
+    id: str
     passphrase: str
     mine: bool
     begun: bytearray = field(default_factory=bytearray)
@@ -48,7 +58,11 @@ class _Restore:
 
 
 class Backups:
-    """The operations `backup_*` and `restore_*` of docs/bridge.md."""
+    """The operations `backup_*` and `restore_*` of docs/bridge.md.
+
+    Whoever begins one gets a random id, with which all that follows is asked: another tab, or a dialog that was opened
+    again, can't read on in a file that is not its own, after a change of the owner neither.
+    """
 
     def __init__(
         self, mls: Mls, store: Store, engine: Callable[[], Engine], run: Run, stretch: Stretch
@@ -58,26 +72,38 @@ class Backups:
         self._engine = engine
         self._run = run
         self._stretch = stretch
-        self._backup: AsyncIterator[bytes] | None = None
+        self._backup: _Backup | None = None
         self._restore: _Restore | None = None
 
     # -- out --
 
     async def backup_begin(self, *, passphrase: str) -> dict[str, Any]:
-        """Begin a backup; one that was not finished is dropped. Raises `LocalError` (`bad_passphrase`)."""
+        """Begin a backup: its `backup_id`; one that was not finished is dropped.
+
+        Raises `LocalError` (`bad_passphrase`).
+        """
         keys.check_passphrase(passphrase)
         header = Header.new(self._mls, self._user_id())
         key = await self._key(header, passphrase)
-        self._backup = self._pieces(header, Writer(self._mls, header, key))
-        return {}
+        self._backup = _Backup(self._new_id(), self._pieces(header, Writer(self._mls, header, key)))
+        return {"backup_id": self._backup.id}
 
-    async def backup_read(self) -> bytes:
-        """The next bytes of the file, nothing at its end. Raises `StateError` (`no_backup`), `StorageError`."""
-        if self._backup is None:
-            raise StateError("no_backup", "The backup was interrupted. Begin again.")
-        piece = await anext(self._backup, b"")
-        if not piece:
-            self._backup = None
+    async def backup_read(self, *, backup_id: str) -> bytes:
+        """The next bytes of the file, nothing at its end.
+
+        Raises `StateError` (`no_backup`), `StorageError`: the backup is over then.
+        """
+        backup = self._backup
+        if backup is None or backup.id != backup_id:
+            raise StateError(
+                "no_backup", "The backup was interrupted, or another one was begun. Begin again."
+            )
+        piece = b""
+        try:
+            piece = await anext(backup.pieces, b"")
+        finally:
+            if not piece and self._backup is backup:
+                self._backup = None
         return piece
 
     async def _pieces(self, header: Header, writer: Writer) -> AsyncIterator[bytes]:
@@ -105,29 +131,33 @@ class Backups:
     # -- in --
 
     async def restore_begin(self, *, passphrase: str, mine: bool = False) -> dict[str, Any]:
-        """Begin a restore; one that was not finished is dropped.
+        """Begin a restore: its `restore_id`; one that was not finished is dropped.
 
         `mine`: the user says that a file of another user is theirs, of a time when they were here as somebody else.
         """
-        self._restore = _Restore(passphrase, mine)
-        return {}
+        self._restore = _Restore(self._new_id(), passphrase, mine)
+        return {"restore_id": self._restore.id}
 
-    async def restore_write(self, *, data: bytes) -> dict[str, Any]:
-        """The file's next bytes. Raises `BackupError`, `LocalError` (`kdf_refused`): the restore is over then."""
-        restore = self._current()
+    async def restore_write(self, *, restore_id: str, data: bytes) -> dict[str, Any]:
+        """The file's next bytes.
+
+        Raises `BackupError`, `LocalError` (`kdf_refused`): the restore is over then; `StateError` (`no_restore`).
+        """
+        restore = self._current(restore_id)
         try:
             await self._take(restore, data)
         except BaseException:
-            self._restore = None
+            if self._restore is restore:
+                self._restore = None
             raise
         return {}
 
-    async def restore_end(self) -> dict[str, Any]:
+    async def restore_end(self, *, restore_id: str) -> dict[str, Any]:
         """The file is whole: check that, and save all of it at once: how many `groups` and `lines` were new.
 
-        Raises `BackupError`, `StorageError`: nothing was changed.
+        Raises `BackupError`, `StorageError`, `StateError` (`no_restore`): nothing was changed.
         """
-        restore = self._current()
+        restore = self._current(restore_id)
         self._restore = None
         if restore.reader is None:
             Header.parse(bytes(restore.begun))  # says what is wrong with so short a file
@@ -136,9 +166,11 @@ class Backups:
         held = await self._held(restore.restored)
         return await self._run(lambda engine, now: engine.restore(restore.restored, held, now))
 
-    def _current(self) -> _Restore:
-        if self._restore is None:
-            raise StateError("no_restore", "The restore was interrupted. Begin again.")
+    def _current(self, restore_id: str) -> _Restore:
+        if self._restore is None or self._restore.id != restore_id:
+            raise StateError(
+                "no_restore", "The restore was interrupted, or another one was begun. Begin again."
+            )
         return self._restore
 
     async def _take(self, restore: _Restore, data: bytes) -> None:
@@ -175,6 +207,9 @@ class Backups:
                 places[chat].update(key[GROUP:end] for key, _ in rows)
                 before = rows[0][0]
         return Held(cursors, places)
+
+    def _new_id(self) -> str:
+        return str(UUID(bytes=self._mls.random_bytes(16), version=4))
 
     def _user_id(self) -> str:
         backend = self._engine().backend

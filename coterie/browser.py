@@ -137,7 +137,7 @@ class Page:
         self._starting = asyncio.Lock()
 
     async def call(self, op: str, fields: str, data: Any = None) -> Any:
-        """Carry out `op` with its fields, JSON text, and bytes as its field `data`: JSON text `{result}` or `{error}`, or bytes."""
+        """Carry out `op`: JSON text `{result}` or `{error}`, or bytes. `fields` is JSON text; bytes are its field `data`."""
         try:
             result = await self._operation(op)(**_fields(fields, data))
         except CoterieError as error:

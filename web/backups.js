@@ -10,10 +10,11 @@ const today = () => new Date().toISOString().slice(0, 10);
 export const createBackups = (call) => ({
   /** Make a backup, and hand it to the downloads; its size in bytes. `onSize` hears how much there is so far. */
   async backUp(passphrase, onSize) {
-    await call("backup_begin", { passphrase });
+    const begun = await call("backup_begin", { passphrase }); // its id: another one may be begun meanwhile
+    const read = () => call("backup_read", begun);
     const pieces = [];
     let size = 0;
-    for (let piece = await call("backup_read"); piece.length; piece = await call("backup_read")) {
+    for (let piece = await read(); piece.length; piece = await read()) {
       pieces.push(new Blob([piece])); // which the browser may keep on its disk
       size += piece.length;
       onSize(size);
@@ -28,11 +29,12 @@ export const createBackups = (call) => ({
    * @param {{passphrase: string, mine?: boolean, onPart: (part: number) => void}} options `onPart` hears how far it is, from 0 to 1
    */
   async restore(file, { passphrase, mine = false, onPart }) {
-    await call("restore_begin", { passphrase, mine });
+    const begun = await call("restore_begin", { passphrase, mine });
     for (let at = 0; at < file.size; at += PIECE) {
-      await call("restore_write", new Uint8Array(await file.slice(at, at + PIECE).arrayBuffer()));
+      const data = new Uint8Array(await file.slice(at, at + PIECE).arrayBuffer());
+      await call("restore_write", { ...begun, data });
       onPart(Math.min(1, (at + PIECE) / file.size));
     }
-    return call("restore_end");
+    return call("restore_end", begun);
   },
 });

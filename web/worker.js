@@ -72,11 +72,11 @@ function end() {
   self.close();
 }
 
-/** Carry out an operation: `{result}` or `{error: {code, sentence}}`. */
-async function perform({ op, data }) {
+/** Carry out an operation: `{result}` or `{error: {code, sentence}}`. Its field `data`, if it has one, is bytes. */
+async function perform({ op, data: given }) {
   try {
-    const given = data instanceof Uint8Array ? data : JSON.stringify(data);
-    const answer = await (await page).call(op, given);
+    const { data, ...fields } = given;
+    const answer = await (await page).call(op, JSON.stringify(fields), data);
     return typeof answer === "string" ? JSON.parse(answer) : { result: answer };
   } catch (error) {
     report(`operation ${op}`, error);

@@ -34,9 +34,9 @@ async def backup(settings: Settings, screen: Screen, open_client: OpenClient) ->
     try:
         await client.start()
         backups = client.backups(stretch)
-        await backups.backup_begin(passphrase=passphrase)
+        begun = await backups.backup_begin(passphrase=passphrase)
         with _file_errors(path):
-            size = await _write(backups, screen, path)
+            size = await _write(backups, begun["backup_id"], screen, path)
     finally:
         await client.close()
     screen.event({"event": "backup", "file": str(path), "size": size})
@@ -56,10 +56,10 @@ async def restore(settings: Settings, screen: Screen, open_client: OpenClient) -
     try:
         await client.start()
         backups = client.backups(stretch)
-        await backups.restore_begin(passphrase=passphrase, mine=settings.mine)
+        begun = await backups.restore_begin(passphrase=passphrase, mine=settings.mine)
         with _file_errors(path):
-            await _read(backups, screen, path)
-        found = await backups.restore_end()
+            await _read(backups, begun["restore_id"], screen, path)
+        found = await backups.restore_end(**begun)
     except BackupError as error:
         if error.code != "other_user":
             raise
@@ -72,13 +72,13 @@ async def restore(settings: Settings, screen: Screen, open_client: OpenClient) -
     return True
 
 
-async def _write(backups: Backups, screen: Screen, path: Path) -> int:
+async def _write(backups: Backups, backup_id: str, screen: Screen, path: Path) -> int:
     """Into a file beside it first: what stands under the name that was asked for is whole."""
     fresh, size, told = path.with_name(path.name + ".part"), 0, TELL
     fresh.unlink(missing_ok=True)
     try:
         with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            while piece := await backups.backup_read():
+            while piece := await backups.backup_read(backup_id=backup_id):
                 file.write(piece)
                 size += len(piece)
                 told = _tell(screen, size, told)
@@ -88,11 +88,11 @@ async def _write(backups: Backups, screen: Screen, path: Path) -> int:
     return size
 
 
-async def _read(backups: Backups, screen: Screen, path: Path) -> None:
+async def _read(backups: Backups, restore_id: str, screen: Screen, path: Path) -> None:
     size, told = 0, TELL
     with path.open("rb") as file:
         while piece := file.read(PIECE):
-            await backups.restore_write(data=piece)
+            await backups.restore_write(restore_id=restore_id, data=piece)
             size += len(piece)
             told = _tell(screen, size, told)
 

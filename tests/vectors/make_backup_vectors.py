@@ -18,9 +18,9 @@ async def made() -> dict[str, object]:
         await person.client.send_text(group_id=group_id, text=text)
         await settle()
     backups = alice.client.backups(stretch)
-    await backups.backup_begin(passphrase=PASSPHRASE)
+    begun = await backups.backup_begin(passphrase=PASSPHRASE)
     file = b""
-    while piece := await backups.backup_read():
+    while piece := await backups.backup_read(**begun):
         file += piece
     user_id = alice.wire.user_id
     opened = await alice.client.open_group(group_id=group_id)

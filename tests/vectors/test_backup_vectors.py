@@ -16,9 +16,9 @@ async def test_the_file_of_the_first_version_is_restored() -> None:
     exchange.people.append(person)
     await person.client.start()
     backups = person.client.backups(stretch)
-    await backups.restore_begin(passphrase=VECTOR["passphrase"])
-    await backups.restore_write(data=bytes.fromhex(VECTOR["file"]))
-    assert await backups.restore_end() == {"groups": 1, "lines": len(VECTOR["lines"])}
+    begun = await backups.restore_begin(passphrase=VECTOR["passphrase"])
+    await backups.restore_write(**begun, data=bytes.fromhex(VECTOR["file"]))
+    assert await backups.restore_end(**begun) == {"groups": 1, "lines": len(VECTOR["lines"])}
     opened = await person.client.open_group(group_id=VECTOR["group_id"])
     assert [[line["kind"], line["name"], line["text"], line["mine"]] for line in opened["lines"]] == VECTOR[
         "lines"

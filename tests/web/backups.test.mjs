@@ -12,12 +12,14 @@ describe("a restore hands a file over piece by piece", () => {
     const parts = [];
     const call = async (op, data) => {
       asked.push([op, data]);
+      if (op === "restore_begin") return { restore_id: "r" };
       return op === "restore_end" ? { groups: 1, lines: 2 } : {};
     };
     const done = await createBackups(call).restore(file, { passphrase: "p", onPart: (part) => parts.push(part) });
     assert.deepEqual(done, { groups: 1, lines: 2 });
     assert.deepEqual(asked[0], ["restore_begin", { passphrase: "p", mine: false }]);
-    const pieces = asked.filter(([op]) => op === "restore_write").map(([, data]) => data);
+    assert.ok(asked.slice(1).every(([, { restore_id }]) => restore_id === "r"));
+    const pieces = asked.filter(([op]) => op === "restore_write").map(([, { data }]) => data);
     assert.ok(pieces.length > 2 && pieces.every((piece) => piece instanceof Uint8Array && piece.length <= 262_144));
     assert.deepEqual(Buffer.concat(pieces), Buffer.from(await file.arrayBuffer()));
     assert.deepEqual([parts.at(-1), parts.length, parts[0] < parts[1]], [1, pieces.length, true]);
@@ -27,11 +29,27 @@ describe("a restore hands a file over piece by piece", () => {
     const call = async (op) => {
       asked.push(op);
       if (op === "restore_write") throw new Error("altered");
+      return {};
     };
     const restoring = createBackups(call).restore(file, { passphrase: "p", onPart: () => {} });
     await assert.rejects(restoring, /altered/);
     assert.deepEqual(asked, ["restore_begin", "restore_write"]);
   });
+});
+
+test("a backup is read by the id that it was begun with, and one that was replaced saves nothing", async () => {
+  const asked = [];
+  const call = async (op, data) => {
+    asked.push([op, data]);
+    if (op === "backup_begin") return { backup_id: "b" };
+    if (asked.length > 3) throw new Error("interrupted");
+    return new Uint8Array(8);
+  };
+  const sizes = [];
+  await assert.rejects(createBackups(call).backUp("p", (size) => sizes.push(size)), /interrupted/);
+  assert.deepEqual(sizes, [8, 16]);
+  const read = ["backup_read", { backup_id: "b" }];
+  assert.deepEqual(asked, [["backup_begin", { passphrase: "p" }], read, read, read]);
 });
 
 describe("a passphrase", () => {

@@ -27,9 +27,9 @@ class Stretched:
 async def back_up(person: Person, passphrase: str = PASSPHRASE) -> bytes:
     """The whole file."""
     backups = person.client.backups(Stretched())
-    await backups.backup_begin(passphrase=passphrase)
+    begun = await backups.backup_begin(passphrase=passphrase)
     file = b""
-    while piece := await backups.backup_read():
+    while piece := await backups.backup_read(**begun):
         file += piece
     return file
 
@@ -45,10 +45,10 @@ async def restore(
 ) -> dict[str, Any]:
     """Hand it over in pieces of `step` bytes."""
     backups = backups or person.client.backups(Stretched())
-    await backups.restore_begin(passphrase=passphrase, mine=mine)
+    begun = await backups.restore_begin(passphrase=passphrase, mine=mine)
     for at in range(0, len(file), step):
-        await backups.restore_write(data=file[at : at + step])
-    return await backups.restore_end()
+        await backups.restore_write(**begun, data=file[at : at + step])
+    return await backups.restore_end(**begun)
 
 
 async def refusal(

@@ -296,14 +296,18 @@ async def test_what_was_not_begun_or_was_interrupted_says_so(exchange: Exchange)
     _, _, _, file = await talked(exchange)
     again = await fresh(exchange)
     backups = again.client.backups(Stretched())
-    for call in (backups.backup_read(), backups.restore_write(data=b"x"), backups.restore_end()):
+    for call in (
+        backups.backup_read(backup_id=""),
+        backups.restore_write(restore_id="", data=b"x"),
+        backups.restore_end(restore_id=""),
+    ):
         with pytest.raises(StateError, match="interrupted"):
             await call
-    await backups.restore_begin(passphrase=PASSPHRASE)
+    begun = await backups.restore_begin(passphrase=PASSPHRASE)
     with pytest.raises(LocalError):
-        await backups.restore_write(data=file[:HEADER_SIZE] + bytes(400))
+        await backups.restore_write(**begun, data=file[:HEADER_SIZE] + bytes(400))
     with pytest.raises(StateError, match="interrupted"):  # a refused file takes nothing more
-        await backups.restore_write(data=file)
+        await backups.restore_write(**begun, data=file)
     await restore(again, file, backups=backups)
 
 
@@ -311,12 +315,12 @@ async def test_a_group_that_lines_come_into_meanwhile_keeps_them(exchange: Excha
     """What arrives while a file is read stands above the places that the restore may fill."""
     group_id, alice, bob, _ = await talked(exchange)
     backups = alice.client.backups(Stretched())
-    await backups.restore_begin(passphrase=PASSPHRASE)
+    begun = await backups.restore_begin(passphrase=PASSPHRASE)
     later = await back_up(alice)
-    await backups.restore_write(data=later)
+    await backups.restore_write(**begun, data=later)
     await bob.client.send_text(group_id=group_id, text="meanwhile")
     await settle()
-    await backups.restore_end()
+    await backups.restore_end(**begun)
     assert await alice.texts(group_id) == ["one", "two", "three", "meanwhile"]
     group, *_ = (Group.decode(value) for value in alice.rows("groups").values())
     assert group.state == "active"
