@@ -15,7 +15,9 @@ const REFRESHED = 200; // lines that are read again at most when a name changes
  */
 export function createActions(session, get, dispatch) {
   const { call } = session;
-  let sending = 0;
+  let sending = 0; // lines that are not saved yet
+  const unsaved = []; // [group_id, text] of those that could not be, until no other is under way
+  const again = new Set(); // failed lines that are being sent again
   const problem = (error) => dispatch({ type: "problem", code: error.code ?? "internal", sentence: error.message });
   const told = (promise) => promise.catch(problem);
   const go = (route) => dispatch({ type: "go", route });
@@ -69,22 +71,49 @@ export function createActions(session, get, dispatch) {
     else arrive({ kind: "waiting", join_id: made.join_id });
   }
 
-  async function send(group_id, text) {
-    if (!text.trim()) return;
-    draft(group_id, "");
+  /** What was written is never lost: it goes back in its order, before what was begun since. */
+  function giveBack() {
+    for (const [group_id, text] of unsaved.splice(0).reverse()) {
+      const begun = get().drafts[group_id];
+      draft(group_id, begun ? `${text}\n${begun}` : text);
+    }
+  }
+
+  /** Have a line saved: whether it was. That it was not is told, and `onFailed` is called before. */
+  async function submit(group_id, text, onFailed) {
     dispatch({ type: "unread_seen", group_id });
     addEventListener("beforeunload", stay);
     sending += 1;
     try {
       // The line itself comes as an event; by its id it is one line, even if another tab's worker is asked again.
       await call("send_text", { group_id, text: text.toWellFormed?.() ?? text, line_id: crypto.randomUUID() });
+      return true;
     } catch (error) {
-      if (!get().drafts[group_id]) draft(group_id, text); // what was written is never lost
+      onFailed?.();
       problem(error);
+      return false;
     } finally {
       sending -= 1;
-      if (!sending) removeEventListener("beforeunload", stay);
+      if (!sending) {
+        removeEventListener("beforeunload", stay);
+        giveBack();
+      }
     }
+  }
+
+  async function send(group_id, text) {
+    if (!text.trim()) return;
+    draft(group_id, "");
+    await submit(group_id, text, () => unsaved.push([group_id, text]));
+  }
+
+  /** A line that failed stands where it is until its like is saved. */
+  async function sendAgain(group_id, { key, text }) {
+    const line = `${group_id} ${key}`;
+    if (again.has(line)) return; // clicked twice
+    again.add(line);
+    if (await submit(group_id, text)) await told(call("discard_line", { group_id, key }));
+    again.delete(line);
   }
 
   const listInvites = async (group_id) =>
@@ -97,6 +126,7 @@ export function createActions(session, get, dispatch) {
     preview,
     join,
     send,
+    sendAgain,
     listInvites,
     groupsInOrder: () => groupsInOrder(get()),
     show: (dialog) => dispatch({ type: "dialog", dialog }),
@@ -145,9 +175,6 @@ export function createActions(session, get, dispatch) {
       return told(call("open_group", { group_id, limit }).then((talk) => dispatch({ type: "reread", ...talk })));
     },
     markRead: (group_id, seq) => told(call("mark_read", { group_id, seq })),
-    async sendAgain(group_id, line) {
-      await told(call("discard_line", { group_id, key: line.key }).then(() => send(group_id, line.text)));
-    },
     discard: (group_id, key) => told(call("discard_line", { group_id, key })),
     async createInvite(group_id, expires_in, max_uses) {
       await call("create_invite", { group_id, expires_in, max_uses });
@@ -234,8 +261,8 @@ export function createActions(session, get, dispatch) {
     async exportState() {
       saveFile([await call("export_state")], "coterie-copy.bin");
     },
-    async importState(bytes) {
-      dispatch({ type: "snapshot", snapshot: await call("import_state", bytes) });
+    async importState(data) {
+      dispatch({ type: "snapshot", snapshot: await call("import_state", { data }) });
     },
     async backUp(passphrase, onSize) {
       const size = await backups.backUp(passphrase, onSize);

@@ -5,6 +5,7 @@ from uuid import uuid4
 import pytest
 
 from coterie.errors import LocalError, StateError
+from coterie.ports import Answer
 from tests.support.exchange import Exchange, settle
 
 TEXT = "only once"
@@ -51,6 +52,19 @@ async def test_an_id_of_a_line_that_was_refused_may_serve_again(exchange: Exchan
     await alice.client.send_text(group_id=group_id, text=TEXT, line_id=line_id)
     await settle()
     assert await bob.texts(group_id) == [TEXT]
+
+
+async def test_a_line_that_is_discarded_twice_is_discarded(exchange: Exchange) -> None:
+    group_id, (alice, _) = await exchange.friends("Alice", "Bob")
+    alice.wire.answers["/functions/v1/send_message"] = Answer(413, {"code": "too_large", "message": "No."})
+    await alice.client.send_text(group_id=group_id, text=TEXT)
+    await settle()
+    *_, failed = (await alice.client.open_group(group_id=group_id))["lines"]
+    assert failed["state"] == "failed"
+    for _ in range(2):
+        assert await alice.client.discard_line(group_id=group_id, key=failed["key"]) == {}
+        assert await alice.texts(group_id) == []
+        await alice.killed()
 
 
 async def test_ids_that_are_none_and_groups_that_are_not_there(exchange: Exchange) -> None:
