@@ -7,8 +7,8 @@ import { ASKS, TELLS } from "./tabs.js";
  * Of any other nobody knows whether the owner that is gone had carried it out, so the person is told to look.
  */
 const AGAIN = new Set([
-  "devices", "export_state", "health", "invitations", "join", "list_invites", "list_passkeys", "lock_state", "mark_read", "open_group",
-  "passkey_options", "people", "preview_link", "rename_device", "rename_passkey", "send_text", "set_name", "sign_in_options", "start",
+  "devices", "discard_line", "export_state", "health", "invitations", "join", "list_invites", "list_passkeys", "lock_state", "mark_read",
+  "open_group", "passkey_options", "people", "preview_link", "rename_device", "rename_passkey", "send_text", "set_name", "sign_in_options", "start",
 ]); // prettier-ignore
 const INTERRUPTED = {
   code: "interrupted",
@@ -52,8 +52,19 @@ export function bundle(deliver, later) {
   return { add, flush };
 }
 
-// A hidden page gets no frames, but its title and its state still follow.
-const nextFrame = (run) => (document.hidden ? setTimeout(run, 16) : requestAnimationFrame(run));
+const LATE_MS = 100;
+
+/** A page that is hidden gets no frames, nor one that was asked for before; its title and its state still follow. */
+export function nextFrame(run) {
+  const late = setTimeout(() => {
+    cancelAnimationFrame(frame);
+    run();
+  }, LATE_MS);
+  const frame = requestAnimationFrame(() => {
+    clearTimeout(late);
+    run();
+  });
+}
 
 export class Bridge {
   #tab = crypto.randomUUID();

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { beforeEach, describe, test } from "node:test";
-import { Bridge, bundle } from "../../web/bridge.js";
+import { afterEach, beforeEach, describe, mock, test } from "node:test";
+import { Bridge, bundle, nextFrame } from "../../web/bridge.js";
 import { ASKS, own } from "../../web/tabs.js";
 import { Channels, settled } from "./channels.mjs";
 
@@ -18,6 +18,38 @@ describe("events in bundles", () => {
     assert.equal(frames.length, 0);
     events.add(4);
     assert.deepEqual(delivered, [[1], [2, 3], [4]]);
+  });
+});
+
+describe("a page that is hidden", () => {
+  const frames = new Map(); // a browser runs none of them while the page is hidden
+  let asked = 0;
+  beforeEach(() => {
+    mock.timers.enable({ apis: ["setTimeout"] });
+    globalThis.requestAnimationFrame = (run) => frames.set((asked += 1), run) && asked;
+    globalThis.cancelAnimationFrame = (id) => frames.delete(id);
+  });
+  afterEach(() => mock.timers.reset());
+
+  test("hears what comes after, though a frame was asked for while it was seen", () => {
+    const delivered = [];
+    const events = bundle((some) => delivered.push(...some), nextFrame);
+    events.add("message");
+    assert.equal(frames.size, 1);
+    events.add("locked"); // it was hidden in between: the frame never comes
+    mock.timers.tick(100);
+    assert.deepEqual(delivered, ["message", "locked"]);
+    mock.timers.tick(100);
+    events.add("later");
+    assert.deepEqual(delivered, ["message", "locked", "later"]);
+  });
+
+  test("and one that is seen is told with the frame, once", () => {
+    const ran = [];
+    nextFrame(() => ran.push("once"));
+    [...frames.values()].at(-1)();
+    mock.timers.tick(1000);
+    assert.deepEqual(ran, ["once"]);
   });
 });
 
@@ -50,8 +82,8 @@ const DOCUMENT = readFileSync(new URL("../../docs/bridge.md", import.meta.url), 
 const OPERATIONS = DOCUMENT.slice(DOCUMENT.indexOf("| `start` |")).split("\n\n", 1)[0].match(/(?<=^\| `)\w+/gm).slice(1);
 /** Those that may be carried out twice. Whoever adds one here has made sure that twice is the same as once. */
 const REPEATABLE = [
-  "devices", "export_state", "health", "invitations", "join", "list_invites", "list_passkeys", "lock_state", "mark_read", "open_group",
-  "passkey_options", "people", "preview_link", "rename_device", "rename_passkey", "send_text", "set_name", "sign_in_options",
+  "devices", "discard_line", "export_state", "health", "invitations", "join", "list_invites", "list_passkeys", "lock_state", "mark_read",
+  "open_group", "passkey_options", "people", "preview_link", "rename_device", "rename_passkey", "send_text", "set_name", "sign_in_options",
 ]; // prettier-ignore
 
 const NEVER = new Promise(() => {});
