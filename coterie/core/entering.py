@@ -22,12 +22,11 @@ def make_room(turn: Turn, old: Group | None, group_id: str, mls_id: bytes = b"")
 def enter(turn: Turn, joined: Any, group_id: str, name: str, cursor: int, old: Group | None) -> Group:
     """The group's rows. `old`: as it was before this device left it; its lines stay, and none takes the place of one.
 
-    `cursor` is the seq of the commit that let this device in. `name` may be empty: members tell it.
+    `cursor` is the service's seq of the commit that let this device in. `name` may be empty: members tell it.
     """
-    if old and cursor <= old.cursor:
-        cursor, index = old.cursor, old.index
-    else:
-        index = 0
+    went_back = index = 0
+    if old and cursor <= old.cursor:  # the service has lost what lay between, and gives its seqs anew
+        went_back, index = old.cursor - cursor, old.index
     group = Group(
         group_id=group_id,
         mls_id=joined.group_id,
@@ -35,8 +34,9 @@ def enter(turn: Turn, joined: Any, group_id: str, name: str, cursor: int, old: G
         tree_hash=turn.backend.tree_hash(joined.group_id),
         epoch_authenticator=turn.backend.epoch_authenticator(joined.group_id),
         updated_at=turn.now,
-        cursor=cursor,
+        cursor=cursor + went_back,
         index=index,
+        went_back=went_back,
         owner=device.group_owner(joined.group_data),
         invites_since=joined.epoch,
         handover_by=turn.now + controls.HANDOVER_WITHIN,

@@ -80,7 +80,7 @@ def _added_anew(turn: Turn, group: Group, invitation: Invitation) -> bool:
     Then nothing is sent there until the user decides, or the group goes on after all. Any other invitation to a group
     that the device has is a line. Of either there is one line in an hour.
     """
-    anew = invitation.from_seq > group.cursor + 1
+    anew = invitation.from_seq > group.service_cursor + 1
     code = "added_anew" if anew else "bad_invitation"
     if lines.once_an_hour(turn, group, code):
         group = lines.save(turn, lines.notice(turn, group, code))

@@ -1,12 +1,13 @@
-"""Profiles that are copied and put back, changes that were missed, a log that has run out: what a rejoin is for."""
+"""Profiles and services that are put back, changes that were missed, a log that has run out: what a rejoin is for."""
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
 from coterie.core.group import commits, lines
 from tests.support.device import Device
-from tests.support.post_office import PostOffice
+from tests.support.post_office import PostOffice, Room
 
 PACE = 61_000
 """After so many milliseconds the service takes the next commit that changes no member, from whomever."""
@@ -56,6 +57,24 @@ def miss_a_change(office: PostOffice, group_id: str, by: Device, *away: Device) 
     office.now += PACE
     for device in away:
         device.online = True
+
+
+def kept(office: PostOffice, group_id: str) -> Room:
+    """A backup of what the service has of a group."""
+    return copy.deepcopy(office.rooms[group_id])
+
+
+def lose(office: PostOffice, group_id: str, backup: Room) -> None:
+    """The service starts again from the backup; its sockets were closed."""
+    office.rooms[group_id] = copy.deepcopy(backup)
+    office.framed.clear()
+
+
+def notice(office: PostOffice, group_id: str, *people: Device) -> None:
+    """What the sync tells after a `caught_up` with a seq before the one in `hello`; then it closes the socket."""
+    for person in people:
+        person.run(person.engine.went_back(group_id, len(office.rooms[group_id].envelopes), office.now))
+        person.engine.connection_lost()
 
 
 def asks(office: PostOffice) -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-
 import pytest
 
 from coterie.core.group.lines import HOUR
@@ -11,25 +9,8 @@ from coterie_wire import Envelope
 from tests.support.device import Device
 from tests.support.directory import Caller
 from tests.support.friends import friends
-from tests.support.post_office import PostOffice, Room
-from tests.support.returning import PACE, asks, change, start
-
-
-def kept(office: PostOffice, group_id: str) -> Room:
-    """A backup of what the service has of a group."""
-    return copy.deepcopy(office.rooms[group_id])
-
-
-def lose(office: PostOffice, group_id: str, backup: Room) -> None:
-    """The service starts again from the backup; its sockets were closed."""
-    office.rooms[group_id] = copy.deepcopy(backup)
-    office.framed.clear()
-
-
-def notice(office: PostOffice, group_id: str, *people: Device) -> None:
-    """What the sync tells after `caught_up`, when it names a seq before the one in `hello`."""
-    for person in people:
-        person.run(person.engine.went_back(group_id, len(office.rooms[group_id].envelopes), office.now))
+from tests.support.post_office import PostOffice
+from tests.support.returning import PACE, asks, change, kept, lose, notice, start
 
 
 def test_a_service_that_lost_messages_goes_on_and_nothing_that_was_read_is_overwritten(
