@@ -130,6 +130,7 @@ class Hearing(Machine):
             group = turn.get(Group, group_key(group_id))
             if group and group.service_cursor >= seq and not self.read_only:
                 self.up_to_date.add(group_id)
+                commits.look_for_lost(turn, group, all_read=True)
                 self._what_time_brings(turn, group)
                 self._ask_for_joins(turn)
 

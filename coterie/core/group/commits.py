@@ -221,6 +221,18 @@ def taken(turn: Turn, row: Outgoing, answer: dict[str, Any]) -> None:
     turn.put(row.with_(accepted_seq=outbox.seq_of(answer)))
 
 
+def look_for_lost(turn: Turn, group: Group, *, all_read: bool) -> None:
+    """Post again what the service took (a commit, a rejoin) and has lost: its place went by without it.
+
+    `all_read`: so has the end of the log. The bytes and the message id are the same, so a service that has it after all
+    gives the same answer again.
+    """
+    for row in turn.rows(Outgoing, group.key):
+        if row.accepted_seq and (all_read or row.accepted_seq <= group.service_cursor):
+            turn.put(row.with_(accepted_seq=0))
+            lines.drain(turn, group)
+
+
 def _removed_by(row: Outgoing, group: Group) -> set[str]:
     """Of those who are to go, those whom this commit removes."""
     wanted = {*group.removals, *(leaver[0] for leaver in group.leavers)}

@@ -61,6 +61,7 @@ def receive(turn: Turn, envelope: Envelope, *, paged: bool) -> None:
     for sent in turn.rows(Sent):
         if sent.group_id == group.group_id and sent.seq <= envelope.seq:
             turn.delete(sent)
+    commits.look_for_lost(turn, group, all_read=False)
     lines.save(turn, group)
     turn.do(Acknowledge(group.group_id, group.service_cursor))
 
