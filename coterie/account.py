@@ -139,10 +139,10 @@ class Account(Driver):
 
     async def import_state(self, *, data: bytes) -> dict[str, Any]:
         """Fill an empty store with an exported state. Raises `StateError`, `LocalError` (`bad_export`)."""
-        if self._engine.backend is not None:
-            raise StateError("not_empty", "This device has a state of its own. Sign out first.")
-        changes = Engine.import_(self._mls, data)
         async with self._turn:
+            if self._engine.backend is not None:
+                raise StateError("not_empty", "This device has a state of its own. Sign out first.")
+            changes = Engine.import_(self._mls, data)
             await self._store.commit(changes)
             await self._reload()
         return self._anew()

@@ -92,11 +92,16 @@ class Sessions:
         return session.access_token
 
     async def renew(self, stale: str) -> str:
-        """A token newer than `stale`. Raises `Refused` when the session is over."""
+        """A token newer than `stale`. Raises `Refused` when the session is over, `StorageError` when it can't be saved.
+
+        A refresh token serves once, and the service ends a session whose old one is used again. So this client first
+        proves by a save that nobody took its state over, and the next tokens with it, while it stood still (ADR 21).
+        """
         async with self._lock:
             session = self._current()
             if session.access_token != stale:
                 return session.access_token
+            await self._do(lambda engine, now: engine.keep_session(now))
             body = {"refresh_token": session.refresh_token}
             await self._sign_in("/auth/v1/token?grant_type=refresh_token", body)
             return self._current().access_token

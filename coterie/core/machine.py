@@ -69,6 +69,7 @@ class Machine:
         """All of `work`, or nothing of it."""
         turn = Turn(self.state, self.mls, self.backend, now)
         before = self.completing.copy(), self.packages.copy(), set(self._blocked)
+        awaited = self.standing.awaited
         try:
             result = work(turn)
             return turn.finish(), result
@@ -78,6 +79,7 @@ class Machine:
             if self.backend:
                 self.backend.rollback()
             self.completing, self.packages, self._blocked = before
+            self.standing.awaited = awaited
             if isinstance(error, self.mls.MlsError) and getattr(error, "code", "") == "corrupt":
                 raise corrupt("mls") from None
             raise
@@ -119,6 +121,16 @@ class Machine:
             turn.put(session)
             if before and before.guest != session.guest:
                 turn.show("session", session=views.session(session, self.device))
+
+        return self._turn(now, work)[0]
+
+    def keep_session(self, now: int) -> Step:
+        """Write the session once more, as it is: saving that shows whether this device's state has another writer."""
+
+        def work(turn: Turn) -> None:
+            session = turn.get(Session, b"session")
+            if session:
+                turn.put(session)
 
         return self._turn(now, work)[0]
 
