@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from coterie.calls import RECORD, Calls
 from coterie.core.effects import (
     Acknowledge,
     Call,
@@ -15,12 +16,11 @@ from coterie.core.effects import (
     LookAgain,
     MakePackages,
 )
+from coterie.core.engine import Engine
 from coterie.core.mls import Mls
-from coterie.core.views import why_ended
 from coterie.errors import (
     CoterieError,
     Refused,
-    StorageError,
     StorageLost,
     Unreachable,
 )
@@ -28,9 +28,8 @@ from coterie.looking import last_seq
 from coterie.ports import Answer, Clock, Store, Transport
 from coterie.posting import Posting
 from coterie.progress import Progress
-from coterie.session import EARLY, OVER, Sessions
+from coterie.session import EARLY
 from coterie.sync import Sync
-from coterie.turns import Turns
 from coterie_wire import Envelope
 
 TICK = 5
@@ -39,11 +38,9 @@ BEFORE_PACKAGES = 2
 """Seconds before key packages are made: what the user waits for comes first."""
 BETWEEN_PACKAGES = 0.05
 """Seconds between two slices of them, for whatever else there is to do."""
-RECORD = "groups_list"
-"""The function that says what the service remembers of this device."""
 
 
-class Driver(Turns):
+class Driver(Calls):
     """Everything that one device does by itself: listens, posts, saves, tells."""
 
     def __init__(
@@ -57,10 +54,15 @@ class Driver(Turns):
         service_url: str,
         device_name: str = "Coterie",
     ) -> None:
-        super().__init__(mls=mls, store=store, clock=clock, on_event=on_event)
-        self._transport = transport
+        super().__init__(
+            mls=mls,
+            store=store,
+            transport=transport,
+            clock=clock,
+            on_event=on_event,
+            device_name=device_name,
+        )
         self._origin = service_url
-        self._sessions = Sessions(transport, clock, lambda: self._engine, self._do, device_name)
         self._sync = Sync(self, transport, clock)
         self._posting = Posting(self, clock)
         self._progress = Progress(lambda group_id: last_seq(self, group_id), self.spawn, self._show)
@@ -104,8 +106,23 @@ class Driver(Turns):
 
     async def _listen(self) -> None:
         """Hear what comes, after the service's record of this device was held against its state."""
-        await self._call_once(RECORD, {})
+        try:
+            await self._call_once(RECORD, {})
+        except StorageLost:
+            raise
+        except CoterieError as error:  # the record is still awaited: the next tick asks again
+            self.problem(error.code, error.sentence)
         await self._sync.run()
+
+    def _reloaded(self, before: Engine) -> None:
+        """As at the start: the service is asked before anything is posted, and tells everything on another socket.
+
+        The next tick asks, not this: an answer that can't be saved either would be asked for again in a circle.
+        """
+        if self._running:
+            self._engine.await_record()
+            self._engine.packages.looked = before.packages.looked
+            self._guard(self._sync.again())
 
     def _begin(self, effect: Effect) -> None:
         match effect:
@@ -132,44 +149,6 @@ class Driver(Turns):
 
     # -- what the session and the sync ask for --
 
-    async def token(self) -> str:
-        """An access token that holds for a while."""
-        return await self._sessions.token()
-
-    async def call(self, function: str, body: dict[str, Any]) -> Answer:
-        """Call a function with the session's token; a token that ended is renewed once.
-
-        A session that the service does not know as this device's is bound anew, once.
-        Raises `Unreachable`, and `Refused` when the session is over or the device revoked, which is told once.
-        """
-        try:
-            token = await self._sessions.token()
-            answer = await self._transport.request("POST", f"/functions/v1/{function}", body, token)
-            if answer.status == 401:
-                token = await self._sessions.renew(token)
-                answer = await self._transport.request("POST", f"/functions/v1/{function}", body, token)
-            if answer.status == 403 and answer.body.get("code") == "device_not_registered":
-                await self._sessions.bind()
-                answer = await self._transport.request("POST", f"/functions/v1/{function}", body, token)
-            if answer.status == 403 and answer.body.get("code") == "device_revoked":
-                raise Refused("device_revoked", str(answer.body.get("message")), 403)
-        except Refused as error:
-            if not await self._was_over(error):
-                raise Unreachable(error.code, error.sentence) from error
-            raise
-        return answer
-
-    async def _was_over(self, error: Refused) -> bool:
-        """Whether a refusal ends the session for good; then it is told."""
-        if error.code in OVER:
-            await self._session_over("device_revoked" if error.code == "device_revoked" else "session_ended")
-        return error.code in OVER
-
-    async def _session_over(self, code: str) -> None:
-        """The session goes, all else stays; said once, with what can be done."""
-        if await self._run(lambda engine, now: engine.session_ended(code, now)):
-            self.problem(code, why_ended(self._engine.device))
-
     async def device_revoked(self) -> None:
         """The service says that this device was taken out of use."""
         await self._session_over("device_revoked")
@@ -187,32 +166,35 @@ class Driver(Turns):
         return self._engine.open_joins()
 
     async def take_envelope(self, envelope: Envelope, *, paged: bool) -> None:
-        """One envelope of the stream or of a page. A group whose keys are damaged must not stop the others."""
+        """One envelope of the stream or of a page. A group whose keys are damaged, or with a defect, stops no other."""
         try:
             await self._do(lambda engine, now: engine.receive(envelope, now, paged=paged))
             if envelope.group_id not in self._engine.up_to_date:
                 self._progress.took(envelope.group_id, self._engine.cursors().get(envelope.group_id, 0))
-        except StorageError as error:
-            if error.code != "corrupt_row":
+        except CoterieError as error:
+            if error.code not in ("corrupt_row", "internal"):
                 raise
             await self._do(lambda engine, now: engine.set_aside(envelope.group_id, now))
-            self.problem("damaged", self._engine.damage)
+            if error.code == "internal":
+                self.problem(error.code, error.sentence)
+            else:
+                self.problem("damaged", self._engine.damage)
 
     async def take_welcome(self, answer: dict[str, Any]) -> None:
         """How an own join stands."""
-        await self._do(lambda engine, now: engine.polled(answer, now))
+        await self._hear(lambda engine, now: engine.polled(answer, now))
 
     async def take_joins(self, joins: list[Any]) -> None:
         """Joins that wait in the groups of this device."""
-        await self._do(lambda engine, now: engine.joins_waiting(joins, now))
+        await self._hear(lambda engine, now: engine.joins_waiting(joins, now))
 
     async def take_invitations(self, welcomes: list[Any]) -> None:
         """Welcomes that this device did not ask for."""
-        await self._do(lambda engine, now: engine.invited(welcomes, now))
+        await self._hear(lambda engine, now: engine.invited(welcomes, now))
 
     async def take_stock(self, stock: dict[str, Any]) -> None:
         """How many key packages the service has."""
-        await self._do(lambda engine, now: engine.stock_told(stock, now))
+        await self._hear(lambda engine, now: engine.stock_told(stock, now))
 
     async def _make_packages(self) -> None:
         await self._clock.sleep(BEFORE_PACKAGES)
@@ -221,13 +203,13 @@ class Driver(Turns):
 
     async def take_caught_up(self, group_id: str, seq: int) -> None:
         """All of a group up to `seq` was handed over, and what follows is of now."""
-        await self._do(lambda engine, now: engine.caught_up(group_id, seq, now))
+        await self._hear(lambda engine, now: engine.caught_up(group_id, seq, now))
         if group_id in self._engine.up_to_date:
             self._progress.arrived(group_id)
 
     async def service_went_back(self, group_id: str, last_seq: int) -> None:
         """The service has less of a group than it had."""
-        await self._do(lambda engine, now: engine.went_back(group_id, last_seq, now))
+        await self._hear(lambda engine, now: engine.went_back(group_id, last_seq, now))
 
     def connection_lost(self) -> None:
         """What happens from now on is not heard of."""
@@ -253,15 +235,6 @@ class Driver(Turns):
     async def posted(self, key: bytes, answer: Answer) -> None:
         """A final answer."""
         await self._do(lambda engine, now: engine.posted(key, answer.status, answer.body, now))
-
-    async def _call_once(self, function: str, body: dict[str, Any]) -> None:
-        try:
-            answer = await self.call(function, body)
-        except StorageLost:
-            raise
-        except CoterieError:
-            answer = Answer(503, {})  # asked again when its cause is seen again
-        await self._do(lambda engine, now: engine.answered(function, body, answer.status, answer.body, now))
 
     async def _keep_ticking(self) -> None:
         failing = False

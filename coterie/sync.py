@@ -183,8 +183,12 @@ class Sync:
             await self._inbound.take_caught_up(group_id, last_seq)
             return
         await self._inbound.service_went_back(group_id, last_seq)
+        await self.again()  # with cursors that the service has
+
+    async def again(self) -> None:
+        """End the socket: the service tells everything anew on the next one. Polling does that by itself."""
         if self._socket is not None:
-            await self._socket.close()  # the next one begins with cursors that the service has
+            await self._socket.close()
 
     async def acknowledge(self, group_id: str, seq: int) -> None:
         """Tell the service what is saved; without a socket its copy just stays behind."""

@@ -17,6 +17,7 @@ log = logging.getLogger("coterie")
 
 T = TypeVar("T")
 
+DEFECT = "Something went wrong in Coterie itself. Reload to go on."
 IN_MEMORY = tuple(table for table in TABLES if table != "messages")
 
 
@@ -37,6 +38,12 @@ class Turns:
         self._stopping = False
         self._lost: StorageError | None = None
         """Why this device's state can't be changed any more."""
+        self._defect = ""
+        """What ended the last turn that came to nothing by a defect: it may come again every few seconds, and is logged
+        once.
+        """
+        self._passed_over = False
+        """Whether the user was told of a defect that `_hear` passed over."""
 
     async def _do(self, work: Callable[[Engine, int], Step]) -> None:
         """Run one change, save it, carry out its effects."""
@@ -45,6 +52,19 @@ class Turns:
             return work(engine, now), None
 
         await self._run(with_none)
+
+    async def _hear(self, work: Callable[[Engine, int], Step]) -> None:
+        """Run a change that the service brings. A defect in it is told and passed over: the same would only come again,
+        and must not keep from being heard what else there is, of other groups above all.
+        """
+        try:
+            await self._do(work)
+        except CoterieError as error:
+            if error.code != "internal":
+                raise
+            if not self._passed_over:
+                self.problem(error.code, error.sentence)
+            self._passed_over = True
 
     async def _run(self, work: Callable[[Engine, int], tuple[Step, T]]) -> T:
         """One turn, in a task of its own: whoever waits for it may be cancelled, saving and acting go on."""
@@ -57,12 +77,26 @@ class Turns:
         async with self._turn:
             if self._lost:
                 raise self._lost
-            step, result = work(self._engine, self._clock.now())
+            step, result = self._worked(work)
             if step.changes:
                 await self._save(step)
             for effect in step.effects:
                 self._perform(effect)
         return result
+
+    def _worked(self, work: Callable[[Engine, int], tuple[Step, T]]) -> tuple[Step, T]:
+        """What the engine answers. Raises `CoterieError`, `internal` for a defect: the engine has changed nothing then,
+        and whoever asked goes on as after any other turn that came to nothing.
+        """
+        try:
+            return work(self._engine, self._clock.now())
+        except (CoterieError, KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # a panic in the binding is one
+            if repr(error) != self._defect:
+                log.exception("a turn came to nothing")
+            self._defect = repr(error)
+            raise CoterieError("internal", DEFECT) from error
 
     async def _save(self, step: Step) -> None:
         try:
@@ -74,9 +108,14 @@ class Turns:
             raise
         except StorageError as error:
             self._lost = error  # stands if the state can't be read either
+            before = self._engine
             await self._reload()  # memory must not know more than the disk
+            self._reloaded(before)
             self._lost = None
             raise
+
+    def _reloaded(self, before: Engine) -> None:
+        """Another engine is in the place of `before`: it has the rows, and nothing that was known beside them."""
 
     def _perform(self, effect: Effect) -> None:
         if isinstance(effect, Show):
@@ -104,7 +143,7 @@ class Turns:
                 known = _known(error)
                 if known is None:
                     log.exception("a background task ended")
-                    self.problem("internal", "Something went wrong in Coterie itself. Reload to go on.")
+                    self.problem("internal", DEFECT)
                 else:
                     self.problem(known.code, known.sentence)
 

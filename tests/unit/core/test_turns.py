@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from coterie.core import standing
 from coterie.core.effects import DEVICE_LANE, Step
 from coterie.core.engine import Engine
 from coterie.core.group import lines, outbox
@@ -163,3 +164,21 @@ def test_nothing_is_written_for_what_changes_nothing(office: PostOffice) -> None
     assert bob.engine.tick(office.now).changes == {}
     assert bob.engine.posted(group_key(group_id) + bytes(24), 200, {"seq": 1}, office.now).changes == {}
     assert bob.engine.posted(DEVICE_LANE + bytes(24), 400, {}, office.now).changes == {}
+
+
+def test_a_record_that_was_not_taken_to_the_end_is_still_awaited(
+    office: PostOffice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else what it says of keys that were used would be lost with the turn, and lines posted all the same."""
+    group_id, (alice, _) = friends(office, "Alice", "Bob")
+    alice.engine.await_record()
+    alice.send(group_id, "waits")
+    status, record = office.handle(alice, "groups_list", {})
+
+    def release(*_: Any) -> None:
+        raise Stopped
+
+    monkeypatch.setattr(standing, "release", release)
+    with pytest.raises(Stopped):
+        alice.engine.answered("groups_list", {}, status, record, alice.now)
+    assert alice.engine.next_post(group_key(group_id)) is None
