@@ -34,7 +34,7 @@ def look(turn: Turn, group: Group) -> None:
     if turn.backend.read_only or not group.can_send:
         return
     group = _put(turn, group, _timed(turn, group))
-    waits = turn.now < max(group.renew_at, group.renewed_at + DEVICE_GAP)
+    waits = turn.now < group.renew_at or pace.waits(turn, group.renewed_at + DEVICE_GAP, DEVICE_GAP)
     if not waits and not commits.pending_row(turn, group) and len(turn.backend.members(group.mls_id)) > 1:
         commits.renew_leaf(turn, group)
 
@@ -62,6 +62,8 @@ def _timed(turn: Turn, group: Group) -> Group:
     key = turn.backend.own_leaf(group.mls_id).encryption_key
     if key != group.leaf_key:
         return _new_leaf(turn, group, key)
+    if group.renew_at > turn.now + AT_LATEST:  # set by a clock that ran ahead: the leaf may be of any age
+        group = group.with_(renew_at=turn.now)
     if group.framed >= MESSAGES and turn.now < group.renew_at:
         group = group.with_(renew_at=turn.now, framed=0)
     if group.renew_soon:

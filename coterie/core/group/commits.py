@@ -13,7 +13,7 @@ from typing import Any
 
 from coterie.core import invite as invites
 from coterie.core import people
-from coterie.core.group import lines, outbox, roles, roster
+from coterie.core.group import lines, outbox, pace, roles, roster
 from coterie.core.records import Group, Invite, Outgoing
 from coterie.core.state import Turn
 from coterie_wire import CommitData
@@ -51,7 +51,7 @@ def advance(turn: Turn, group: Group, newcomers: list[Newcomer]) -> bool:
     """Build the commit that carries out all that is wanted now; False when nothing is, or a commit is pending."""
     if turn.backend.read_only or not group.can_send or pending_row(turn, group):
         return False
-    if turn.now < group.commit_at:  # it has just lost; `LookAgain` comes back to it
+    if pace.waits(turn, group.commit_at, pace.LONGEST_WAIT):  # it has just lost; `LookAgain` comes back to it
         return False
     return _commit_what_fits(turn, group, _still_invited(turn, newcomers), _wanted_removals(turn, group))
 

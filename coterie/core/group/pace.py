@@ -32,6 +32,11 @@ def random_below(turn: Turn, bound: int) -> int:
     return int.from_bytes(turn.mls.random_bytes(6), "big") % bound
 
 
+def waits(turn: Turn, until: int, longest: int) -> bool:
+    """Whether a saved moment is still to come. Further off than one ever waits, a clock that ran ahead has set it."""
+    return turn.now < until <= turn.now + longest
+
+
 def is_renewal(row: Outgoing) -> bool:
     """Whether a commit changes no member, but its maker's leaf alone."""
     return row.kind == "commit" and not row.fields["added"] and not row.fields["removed"]

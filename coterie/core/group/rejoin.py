@@ -38,7 +38,7 @@ def plan(turn: Turn, group: Group) -> Group:
         return group
     if group.rejoin_due or pending(turn, group) or turn.backend.read_only:
         return group
-    due = max(turn.now, group.rejoin_at + lines.HOUR)
+    due = max(turn.now, min(group.rejoin_at, turn.now) + lines.HOUR)
     return ask_if_due(turn, group.with_(rejoin_due=due, rejoin_at=due, rejoin_tries=0))
 
 
@@ -46,7 +46,7 @@ def ask_if_due(turn: Turn, group: Group) -> Group:
     """Ask for the GroupInfo when it is time, and again while no answer comes."""
     if not group.rejoin_due or group.over or pending(turn, group):
         return group
-    if turn.now >= group.rejoin_due:
+    if not pace.waits(turn, group.rejoin_due, lines.HOUR):
         turn.do(Call("group_info_get", {"group_id": group.group_id}))
         group = group.with_(rejoin_due=turn.now + ANSWER_WITHIN)
     turn.put(group)
