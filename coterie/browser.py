@@ -137,7 +137,10 @@ class Page:
         self._starting = asyncio.Lock()
 
     async def call(self, op: str, fields: str, data: Any = None) -> Any:
-        """Carry out `op`: JSON text `{result}` or `{error}`, or bytes. `fields` is JSON text; bytes are its field `data`."""
+        """Carry out `op`: JSON text `{result}` or `{error}`, or bytes.
+
+        `fields` is JSON text; `data`, a Uint8Array, is the field of that name of an operation that takes bytes.
+        """
         try:
             result = await self._operation(op)(**_fields(fields, data))
         except CoterieError as error:

@@ -4,6 +4,7 @@ import { saveFile } from "./files.js";
 import { groupsInOrder } from "./state.js";
 import { keepStorage as askToKeep, lookAtStorage, storageKept } from "./storage.js";
 import { readLink } from "./link.js";
+import { mark, marked, unmark } from "./marks.js";
 import { canPasskeys, makePasskey, secretOf, usePasskey } from "./passkeys.js";
 
 const HINTED = "coterie.backup_hint"; // says only that the hint was seen
@@ -32,15 +33,14 @@ export function createActions(session, get, dispatch) {
   }
 
   async function noteStorage() {
-    const hinted = localStorage.getItem(HINTED) !== null;
-    dispatch({ type: "storage", storage: { ...(await lookAtStorage()), hinted } });
+    dispatch({ type: "storage", storage: { ...(await lookAtStorage()), hinted: marked(HINTED) } });
   }
 
   const backups = createBackups(call);
 
   /** The hint to make a backup has been read, or followed. */
   function hinted() {
-    localStorage.setItem(HINTED, "1");
+    mark(HINTED);
     noteStorage();
   }
 
@@ -275,7 +275,7 @@ export function createActions(session, get, dispatch) {
     hinted,
     async signOut() {
       await call("sign_out");
-      localStorage.removeItem(HINTED);
+      unmark(HINTED);
       session.restart();
     },
   };

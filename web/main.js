@@ -2,6 +2,7 @@
 import { createActions } from "./actions.js";
 import { html } from "./components/html.js";
 import { addressOf, groupInHash, readLink } from "./link.js";
+import { mark, marked, unmark } from "./marks.js";
 import { Session } from "./session.js";
 import { initial, reduce } from "./state.js";
 import { render } from "./vendor/preact.mjs";
@@ -31,7 +32,7 @@ function cannotRun() {
 }
 
 const asked = readAddress();
-const state = signal(initial({ ...asked, known: localStorage.getItem(KNOWN) !== null }));
+const state = signal(initial({ ...asked, known: marked(KNOWN) }));
 const get = () => state.peek();
 const dispatch = (event) => (state.value = reduce(state.peek(), event));
 
@@ -68,7 +69,7 @@ function onFailure(sentence, code) {
 
 /** The browser threw away what it held: said, once, and not answered by pretending that nothing was lost. */
 function forgotten() {
-  localStorage.removeItem(KNOWN);
+  unmark(KNOWN);
   history.replaceState({ ...history.state, lost: undefined }, "");
   dispatch({ type: "lost" });
 }
@@ -122,7 +123,7 @@ function followTitle() {
 function followKnown() {
   effect(() => {
     const { me } = state.value;
-    if (me?.device_id || me?.name) localStorage.setItem(KNOWN, "1");
+    if (me?.device_id || me?.name) mark(KNOWN);
   });
 }
 
@@ -132,7 +133,7 @@ const session = unable ? { call: () => new Promise(() => {}) } : new Session({ o
 
 /** Start anew with nothing in memory, on purpose: this device was signed out, here or in another tab. */
 function restart() {
-  localStorage.removeItem(KNOWN);
+  unmark(KNOWN);
   location.replace("/");
 }
 

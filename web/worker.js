@@ -3,6 +3,7 @@
 // Every tab has a worker. One owns the state; one stands by with Python booted, so that it can go on at once; the others
 // boot nothing, because each Python takes a tenth of a gigabyte.
 import { boot, prepareNextVisit } from "./boot.js";
+import { fail } from "./database.js";
 import { own } from "./tabs.js";
 
 const STATE = "coterie-state"; // held by the worker that owns this device's state, until it dies
@@ -98,6 +99,8 @@ self.addEventListener("message", async ({ data: { control } }) => {
   try {
     await CONTROLS[control]();
   } catch (error) {
+    // SecurityError: a site that may keep no data gets no locks either
+    if (error.name === "SecurityError") phase("failed", fail("storage_denied", error).message);
     // InvalidStateError: the page is being left, and its channels are closed already
     if (!["AbortError", "InvalidStateError"].includes(error.name)) report(control, error);
   }

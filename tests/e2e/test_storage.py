@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
-from playwright.sync_api import expect
+from playwright.sync_api import BrowserType, expect
 
 from tests.e2e.conftest import Meet
 from tests.e2e.people import SOON_MS, Person
+from tests.support.server import Service
 
 PASSPHRASE = "four words that nobody says"
+BLOCK = 2
+"""Chromium's CONTENT_SETTING_BLOCK."""
 QUOTA = 8_000_000
 """Bytes, for all databases of the origin."""
 FILL = """async () => {
@@ -60,12 +65,15 @@ def back_up(person: Person, file: Path) -> None:
     keys.press("Tab")
     keys.type("something else")
     expect(dialog.get_by_role("button", name="Make the backup")).to_be_disabled()
+    expect(dialog.get_by_label("The same again")).to_have_accessible_description("Not the same yet.")
     dialog.get_by_label("The same again").fill(PASSPHRASE)
     with person.page.expect_download(timeout=SOON_MS) as download:
         keys.press("Enter")
     download.value.save_as(file)
-    expect(dialog.get_by_text("The backup is in your downloads")).to_be_visible(timeout=SOON_MS)
-    keys.press("Escape")
+    said = dialog.get_by_role("status")
+    expect(said).to_contain_text("The backup is in your downloads", timeout=SOON_MS)
+    expect(dialog.locator(".dialog-foot").get_by_role("button", name="Close")).to_be_focused()
+    keys.press("Enter")
     expect(dialog).to_be_hidden()
 
 
@@ -216,3 +224,20 @@ def test_the_settings_say_what_the_browser_promises(meet: Meet) -> None:
     grant.send("Browser.grantPermissions", {"permissions": ["durableStorage"], "browserContextId": own})
     part.get_by_role("button", name="Ask the browser to keep it").click()
     expect(part.get_by_text("has promised not to delete it")).to_be_visible(timeout=SOON_MS)
+
+
+def test_a_browser_that_may_keep_nothing_for_the_site_says_so(
+    browser_type: BrowserType, browser_type_launch_args: dict[str, Any], service: Service, tmp_path: Path
+) -> None:
+    """Its settings block cookies, and with them all site data: even to ask for it is an error then."""
+    blocked = {"profile": {"default_content_setting_values": {"cookies": BLOCK}}}
+    preferences = tmp_path / "Default" / "Preferences"
+    preferences.parent.mkdir()
+    preferences.write_text(json.dumps(blocked), encoding="utf-8")
+    context = browser_type.launch_persistent_context(tmp_path, **browser_type_launch_args)
+    try:
+        page = context.new_page()
+        page.goto(service.url)
+        expect(page.get_by_text("does not let Coterie keep data")).to_be_visible(timeout=SOON_MS)
+    finally:
+        context.close()
