@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from coterie.errors import CoterieError, StorageError, StorageLost, Unreachable
 from coterie.ports import Answer, Clock, Socket, Transport
-from coterie_wire import Envelope, WireError
+from coterie_wire import MAX_INTEGER, Envelope, WireError, is_uuid
 
 log = logging.getLogger("coterie")
 
@@ -168,14 +168,16 @@ class Sync:
 
     async def _rarer_frame(self, frame: dict[str, Any]) -> None:
         match frame:
-            case {"type": "caught_up", "group_id": str(group_id), "seq": int(seq)}:
-                await self._caught_up(group_id, seq, self._said.get(group_id, 0))
+            case {"type": "caught_up", "group_id": one, "seq": seq} if is_uuid(one) and _is_seq(seq):
+                await self._caught_up(one, seq, self._said.get(one, 0))
             case {"type": "invitation"}:
                 await self._inbound.take_invitations([frame])
             case {"type": "key_packages_low"}:
                 await self._inbound.take_stock(frame)
             case {"type": "device_changed"}:
                 self._inbound.devices_changed()
+            case {"type": "caught_up"}:
+                log.warning("a frame was ill-formed")
 
     async def _caught_up(self, group_id: str, last_seq: int, asked_after: int) -> None:
         """The service has nothing of a group beyond `last_seq`, and was asked for what follows `asked_after`."""
@@ -327,8 +329,8 @@ class Sync:
             if answer.status >= 300 or not isinstance(envelopes, list):
                 return
             if not envelopes:
-                last_seq = answer.body.get("last_seq")
-                await self._caught_up(group_id, last_seq if isinstance(last_seq, int) else after, after)
+                told: Any = answer.body.get("last_seq")
+                await self._caught_up(group_id, told if _is_seq(told) else after, after)
                 return
             for envelope in envelopes:
                 await self._envelope(envelope, paged=True)
@@ -343,3 +345,8 @@ class Sync:
             return
         await self._inbound.take_envelope(envelope, paged=paged)
         self._failing = False
+
+
+def _is_seq(value: Any) -> bool:
+    """Whether a group's log can end there."""
+    return type(value) is int and 0 <= value <= MAX_INTEGER
