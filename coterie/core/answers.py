@@ -21,6 +21,8 @@ def not_taken(
     group = lines.need(turn, row.group_id)
     if code == "state_behind":
         rejoining.behind(turn, group)
+    elif code == "stale_epoch" and group.can_send and _before(row, body):
+        rejoining.lost_epoch(turn, group)
     elif code == "stale_epoch" and row.kind == "message":
         outbox.stale(turn, _overtaken(turn, row), blocked)
     elif code == "stale_epoch":  # another commit won: it will come in, and its merge takes this row away
@@ -29,11 +31,17 @@ def not_taken(
     elif row.kind == "message":
         outbox.refused(turn, row, code, sentence)
     elif status == outbox.TOO_SOON:  # the renewal of a leaf (`outbox.final`): there will be another one
-        commits.given_up(turn, row)
-        turn.put(pace.renew_later(turn, lines.need(turn, row.group_id), pace.retry_after(body)))
+        commits.given_up(turn, row, too_soon=True)
+        turn.put(pace.too_soon(turn, lines.need(turn, row.group_id), row, body))
         commits.advance(turn, lines.need(turn, row.group_id), completing.of(row.group_id))
     else:
         _commit_refused(turn, row, code, sentence, completing)
+
+
+def _before(row: Outgoing, body: dict[str, Any]) -> bool:
+    """Whether the epoch for which the service refuses a row lies before the row's own: it had that one, and lost it."""
+    epoch = body.get("epoch")
+    return isinstance(epoch, int) and epoch < row.epoch
 
 
 def _overtaken(turn: Turn, row: Outgoing) -> Outgoing:

@@ -138,7 +138,8 @@ def _newcomer(
     except turn.mls.MlsError as error:
         raise InviteError("bad_key_package", "The key package is not acceptable.") from error
     name = invite.open_hello(turn.mls, known.preview_key, known.invite_id, package, hello)
-    if name is None or (leaf.user_id, leaf.device_id) != (raw.get("user_id"), raw.get("device_id")):
+    named = (raw.get("user_id"), raw.get("device_id"))
+    if name is None or named != (leaf.user_id, leaf.device_id) or not is_uuid(leaf.device_id):
         raise InviteError("bad_hello", "The key package is not the one of the device that asks.")
     group = lines.need(turn, known.group_id)
     if people.shut_out(turn, group, leaf):  # a device has its keys for ever

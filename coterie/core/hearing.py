@@ -116,7 +116,7 @@ class Hearing(Machine):
         self.completing.forget(group.group_id)
         if group.group_id in self.up_to_date:
             self._ask_for_joins(turn)
-            commits.advance(turn, group, [])
+            commits.advance(turn, controls.ask_if_due(turn, group), [])
             updating.epoch_moved(turn, lines.need(turn, group.group_id))
 
     def _ask_for_joins(self, turn: Turn) -> None:

@@ -12,7 +12,7 @@ from coterie.core import device, people
 from coterie.core.effects import CatchUp
 from coterie.core.group import lines, rejoin
 from coterie.core.mls import Member
-from coterie.core.records import Group, Outgoing, group_key
+from coterie.core.records import SERVICE_BEHIND, Group, Outgoing, group_key
 from coterie.core.state import Turn
 from coterie.errors import StateError
 from coterie_wire import WireError, from_hex
@@ -85,7 +85,8 @@ def _sentence(status: int, body: dict[str, Any]) -> str:
 
 def _unable(turn: Turn, group: Group, error: Unfit) -> None:
     """Nothing more happens by itself: a line says why, and the user may try again."""
-    group = group.with_(rejoin_due=0)
+    why = "epoch_lost" if error.code == "epoch_lost" else group.why
+    group = group.with_(rejoin_due=0, why=why)
     lines.save(turn, lines.notice(turn, group, error.code, error.about))
 
 
@@ -130,7 +131,7 @@ def _tree_hash(info: bytes) -> bytes:
 
 def _needless(turn: Turn, group: Group) -> None:
     """The members see the state that this device has: it goes on with that."""
-    why = "" if group.why == "service_behind" else group.why
+    why = "" if group.why in SERVICE_BEHIND else group.why
     lines.save(turn, group.with_(rejoin_due=0, why=why))
     lines.drain(turn, group)
 
@@ -147,7 +148,7 @@ def _check(turn: Turn, group: Group, info: bytes) -> int:
     if mls_id != group.mls_id or device.group_uuid(data) != group.key:
         raise Unfit("rejoin_other_group")
     if epoch < group.epoch:
-        raise Unfit("rejoin_old_epoch")
+        raise Unfit("epoch_lost" if group.why in SERVICE_BEHIND else "rejoin_old_epoch")
     if not people.among(turn.backend.members(group.mls_id), signer):
         raise Unfit("rejoin_unknown_signer")
     return int(epoch)
@@ -195,9 +196,16 @@ def went_back(turn: Turn, group_id: str, last_seq: int) -> None:
     group = turn.get(Group, group_key(group_id))
     if group is None or group.over or last_seq >= group.service_cursor:
         return
-    lost = group.service_cursor - last_seq
+    lost = group.service_cursor - max(0, last_seq)
     if group.can_send:
         group = group.with_(why="service_behind")
     group = lines.notice(turn, group.with_(went_back=group.went_back + lost), "service_behind", [str(lost)])
     lines.save(turn, rejoin.plan(turn, group))
     turn.do(CatchUp(group.group_id))
+
+
+def lost_epoch(turn: Turn, group: Group) -> None:
+    """The service is in an epoch before one that it had delivered, though its log has grown past the cursor again."""
+    if group.can_send:
+        group = lines.notice(turn, group.with_(why="service_behind"), "service_behind")
+        lines.save(turn, rejoin.plan(turn, group))

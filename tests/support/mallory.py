@@ -76,6 +76,23 @@ def say(device: Device, group_id: str, body: dict[str, Any]) -> None:
     device.run(device.engine._turn(device.now, work)[0])
 
 
+def post(
+    office: PostOffice, device: Device, group_id: str, content: bytes, *, garbled: bool = False
+) -> Reply:
+    """Encrypt and post anything as a message: content that is no MIMI content, and (`garbled`) what nobody can open."""
+
+    def work(turn: Turn) -> dict[str, Any]:
+        group = lines.need(turn, group_id)
+        group = group.with_(counter=group.counter + 1)
+        turn.put(group)
+        data = turn.backend.encrypt(group.mls_id, content)
+        data = data[:-1] + bytes([data[-1] ^ garbled])
+        return {"group_id": group_id, "epoch": group.epoch, "counter": group.counter, "mls_bytes": data.hex()}
+
+    body: dict[str, Any] = device.op(device.engine._turn(device.now, work))
+    return office.handle(device, "send_message", body | {"message_id": str(uuid4()), "kind": "application"})
+
+
 def twin(device: Device) -> Device:
     """A second copy of a device's state: stolen, or restored."""
     copy = Device(device.office, "twin")

@@ -15,7 +15,7 @@ from coterie.core.causes.stopped import STOPPED
 from coterie.core.causes.unreadable import UNREADABLE
 from coterie.core.causes.warnings import WARNINGS
 
-__all__ = ["CAUSES", "UNREADABLE", "Cause", "Kind", "advice", "counts", "sentence", "unread"]
+__all__ = ["CAUSES", "UNREADABLE", "Cause", "Kind", "advice", "counts", "hides", "sentence"]
 
 CAUSES: dict[str, Cause] = {**EVENTS, **UNREADABLE, **WARNINGS, **STOPPED, **REJOIN}
 """By code."""
@@ -33,9 +33,10 @@ def counts(code: str) -> bool:
     return CAUSES.get(code, UNKNOWN).kind is not Kind.EVENT
 
 
-def unread(code: str) -> bool:
-    """Whether something that was sent was not read."""
-    return CAUSES.get(code, UNKNOWN).kind is Kind.UNREADABLE
+def hides(code: str) -> bool:
+    """Whether another message may have stood in the place of what was not read: MLS did not authenticate it."""
+    cause = CAUSES.get(code, UNKNOWN)
+    return cause.kind is Kind.UNREADABLE and not cause.authentic
 
 
 def sentence(code: str, about: list[str], name: Callable[[str], str] = str) -> str:

@@ -29,4 +29,6 @@ class Cause:
     """What Coterie does about it, and what the reader can do; empty for an event."""
     silent: bool = False
     """Only counted: it makes no line of its own."""
+    authentic: bool = False
+    """Something unreadable that its sender, a member, made so: MLS authenticated it."""
     words: tuple[str, str] = ("somebody", "somebody")

@@ -16,7 +16,7 @@ _SENTENCES = {
     "removed_self": "You were removed by {0}.",
     "left_self": "You left the group.",
     "rejoined": "{0} came back after losing their place.",
-    "started_again": "This group goes on from one that was broken, whose history stays on the devices that have it.",
+    "started_again": "This group goes on from one that could not, whose history stays on the devices that have it.",
     "left_out": "{0} was left out.",
     "goes_on": "{0} started this group again: it goes on in a new one.",
     "not_a_member": "You are not a member any more.",

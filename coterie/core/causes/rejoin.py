@@ -32,6 +32,13 @@ REJOIN = {
         " and goes on by itself where it can.",
         words=("some", ""),
     ),
+    "epoch_lost": Cause(
+        Kind.STOPPED,
+        "The service has lost a change of this group that you have, and gives a past state of it, so nothing is sent"
+        " here.",
+        "Your history stays. If everybody is told this, start the group again: a new one for the same people. If others"
+        " go on writing here, try to get back in when one of them has changed something.",
+    ),
     "rejoin_unreadable": Cause(
         Kind.STOPPED, NOT_BACK + "what the service has of the group does not hold.", ADVICE
     ),

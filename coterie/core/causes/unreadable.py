@@ -67,11 +67,13 @@ UNREADABLE = {
         Kind.UNREADABLE,
         "A message could be decrypted, but is not in a form that Coterie can read.",
         "The sender's program made it wrongly. It was not kept; ask them to send it again.",
+        authentic=True,
     ),
     "newer_version": Cause(
         Kind.UNREADABLE,
         "This was sent by a newer version of Coterie.",
         "It is kept, and shown once Coterie is new enough here: reload the page, or update the program.",
+        authentic=True,
     ),
     "forged_own": Cause(
         Kind.UNREADABLE,

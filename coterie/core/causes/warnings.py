@@ -61,10 +61,23 @@ WARNINGS = {
         "{0} removed {1} without being allowed to.",
         "Coterie undoes it: {0} is removed, and {1} is asked to come back. The invite links end.",
     ),
+    "taken_out": Cause(
+        Kind.WARNING,
+        "{1} took {0} out of this group. Whether {0} had asked to leave is not known here.",
+        "This device missed a message, or came in too late to hear it, so it undoes nothing. Ask {0}: if {1} was not"
+        " allowed to, invite {0} again; whoever made the group can remove {1}.",
+    ),
     "roles_changed": Cause(
         Kind.WARNING,
         "{0} tried to change who may do what in this group. It was ignored.",
         "Who may do what stays as it was, and Coterie removes {0}. The invite links end.",
+    ),
+    "task_failed": Cause(
+        Kind.WARNING,
+        "Something that this device had to do in this group by itself failed: {0}.",
+        "Coterie tries again, and says so once an hour. Lines come and go as before. If it does not end, start a new"
+        " group, and tell whoever runs Coterie for you.",
+        words=("it was refused", ""),
     ),
     "fork": Cause(
         Kind.WARNING,

@@ -13,7 +13,7 @@ from typing import Any
 
 from coterie.core import invite as invites
 from coterie.core import people
-from coterie.core.group import lines, outbox, pace, roles, roster
+from coterie.core.group import lines, outbox, pace, roles, roster, tasks
 from coterie.core.records import Group, Invite, Outgoing
 from coterie.core.state import Turn
 from coterie_wire import CommitData
@@ -47,20 +47,21 @@ def pending_row(turn: Turn, group: Group) -> Outgoing | None:
     return next((row for row in turn.rows(Outgoing, group.key) if row.kind == "commit"), None)
 
 
-def advance(turn: Turn, group: Group, newcomers: list[Newcomer]) -> bool:
-    """Build the commit that carries out all that is wanted now; False when nothing is, or a commit is pending."""
+def advance(turn: Turn, group: Group, newcomers: list[Newcomer]) -> None:
+    """Build the commit that carries out all that is wanted now, if anything is and no commit is pending."""
     if turn.backend.read_only or not group.can_send or pending_row(turn, group):
-        return False
+        return
     if pace.waits(turn, group.commit_at, pace.LONGEST_WAIT):  # it has just lost; `LookAgain` comes back to it
-        return False
-    return _commit_what_fits(turn, group, _still_invited(turn, newcomers), _wanted_removals(turn, group))
+        return
+    with tasks.attempted(turn, group):
+        _commit_what_fits(turn, group, _still_invited(turn, newcomers), _wanted_removals(turn, group))
 
 
-def _commit_what_fits(turn: Turn, group: Group, invited: list[Newcomer], removals: list[Any]) -> bool:
+def _commit_what_fits(turn: Turn, group: Group, invited: list[Newcomer], removals: list[Any]) -> None:
     owed = _owed(turn, group)
     for some in [*_attempts(invited), *_attempts(_known(turn, group)), []]:
         if not (some or removals or owed):
-            break
+            return
         try:
             _commit(turn, lines.need(turn, group.group_id), some, removals)
         except turn.mls.MlsError:  # a newcomer that does not fit must not hold up the others, nor a removal
@@ -69,18 +70,19 @@ def _commit_what_fits(turn: Turn, group: Group, invited: list[Newcomer], removal
             if len(some) == 1 and not some[0].join_id:
                 _not_addable(turn, some[0])
         else:
-            return True
-    return False
+            return
 
 
 def _owed(turn: Turn, group: Group) -> bool:
     """Whether it is this device's turn to put right what others told the service, or whom they threw out."""
-    return bool(0 < group.mend_at <= turn.now or roles.to_list(turn, group))
+    mends = 0 < group.mend_at <= turn.now and roster.to_mend(turn, group)
+    return mends or bool(roles.to_list(turn, group))
 
 
 def renew_leaf(turn: Turn, group: Group) -> None:
     """Build the commit that adds and removes nobody: it gives this device's leaf new keys."""
-    _commit(turn, group, [], [])
+    with tasks.attempted(turn, group):
+        _commit(turn, group, [], [])
 
 
 def _attempts(newcomers: list[Newcomer]) -> list[list[Newcomer]]:
@@ -125,7 +127,8 @@ def _commit(turn: Turn, group: Group, newcomers: list[Newcomer], removals: list[
         end_invites=any(not roles.asked(group, leaf) for leaf in removals),
         invites=tuple({one.invite_id for one in newcomers if one.join_id}),
     )
-    _build(turn, group, newcomers, sorted({leaf.index for leaf in gone}), data)
+    renews = not (newcomers or removals or _owed(turn, group))
+    _build(turn, group, newcomers, sorted({leaf.index for leaf in gone}), data, renews=renews)
 
 
 def _still_invited(turn: Turn, newcomers: list[Newcomer]) -> list[Newcomer]:
@@ -168,7 +171,15 @@ def _replaced(turn: Turn, group: Group, newcomers: list[Newcomer]) -> list[Any]:
     ]
 
 
-def _build(turn: Turn, group: Group, newcomers: list[Newcomer], remove: list[int], data: CommitData) -> None:
+def _build(
+    turn: Turn,
+    group: Group,
+    newcomers: list[Newcomer],
+    remove: list[int],
+    data: CommitData,
+    *,
+    renews: bool,
+) -> None:
     built = turn.backend.commit(
         group.mls_id,
         add=[one.key_package for one in newcomers],
@@ -200,6 +211,7 @@ def _build(turn: Turn, group: Group, newcomers: list[Newcomer], remove: list[int
             "joins": [[one.join_id, _tag(turn, one, welcome)] for one in by_link],
             "names": {one.identity: one.name for one in newcomers},
         },
+        note={"renews": renews},
     )
     turn.put(row)
     turn.put(group)
@@ -239,9 +251,10 @@ def _removed_by(row: Outgoing, group: Group) -> set[str]:
     return {identity for identity in wanted if identity.partition("#")[2] in row.fields["removed"]}
 
 
-def given_up(turn: Turn, row: Outgoing) -> None:
+def given_up(turn: Turn, row: Outgoing, *, too_soon: bool = False) -> None:
     """The service refused the commit for good: it is discarded, and known should it be delivered after all.
 
+    One that came `too_soon` says nothing of what this device believes of the service.
     Whom it was to remove is forgotten with it, unless it also let somebody in, which may be why it was refused.
     Members who asked to leave are tried again after a while.
     """
@@ -260,8 +273,7 @@ def given_up(turn: Turn, row: Outgoing) -> None:
     dropped = [*group.dropped, [row.epoch, digest]]
     adding = [wanted for wanted in group.adding if wanted[0].partition("#")[2] not in row.fields["added"]]
     group = group.with_(dropped=dropped, removals=removals, leavers=leavers, adding=adding)
-    if not row.fields[
-        "joins"
-    ]:  # else a join that is over is the likely reason; the roster's is found without joins
+    # A join that is over is the likely reason, where there are any; the roster's is found without joins.
+    if not too_soon and not row.fields["joins"]:
         group = roles.refused(turn, roster.doubted(group))
     turn.put(group)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import cbor2
+
 from coterie.core import people
 from coterie.core.content import Content, received_name
-from coterie.core.group import lines, outbox, roles
+from coterie.core.group import lines, outbox, roles, tasks
 from coterie.core.mls import Member
 from coterie.core.records import Chat, Group, Invite, Profile, group_key
 from coterie.core.state import Turn
@@ -14,7 +16,12 @@ from coterie_wire import WireError, integer, uuid_text
 
 HANDOVER_WITHIN = 60_000
 """How long a newcomer waits for the live invites before asking, in milliseconds."""
+MAX_HANDOVER = 768 * 1024
+"""Bytes of the control message; the binding frames at most 1 MiB."""
 MAX_INVITES = 100
+"""Live ones that members tell this device, in a group."""
+MAX_KEPT = 200
+"""Invites of a group of which this device knows, with those that are over."""
 MAX_ENDED = 1000
 ID_SIZE = 16
 KEY_SIZE = 32
@@ -34,8 +41,9 @@ def take(turn: Turn, group: Group, sender: Member, content: Content) -> Group:
         case {"type": "handover", "invites": list(invites), "profiles": dict(profiles), **rest}:
             _learn_group_name(turn, group, rest.get("name"))
             group = _learn_after(turn, group, sender, rest.get("after"))
-            turn.put(roles.handed_over(group, rest))
-            return _handed_over(turn, group, invites if _may_tell(group, content) else [], profiles)
+            turn.put(roles.handed_over(turn, group, rest))
+            invites = invites if _may_tell(group, content) else []
+            return _handed_over(turn, group, invites, profiles, whole="offenders" in rest)
         case {"type": "ask"}:
             return _asked(turn, group, sender)
     return group
@@ -70,7 +78,7 @@ def _learn_invite(turn: Turn, group: Group, body: dict[str, Any]) -> None:
             "uses": uses,
             "max": most,
         } if len(invite_id) == ID_SIZE and {len(preview), len(tag), len(welcome)} == {KEY_SIZE}:
-            if turn.get(Invite, invite_id) or len(_invites(turn, group)) >= MAX_INVITES:
+            if turn.get(Invite, invite_id):
                 return
             try:
                 made = Invite(
@@ -86,13 +94,23 @@ def _learn_invite(turn: Turn, group: Group, body: dict[str, Any]) -> None:
                 )
             except WireError:
                 return
-            turn.put(made)
+            if made.alive(turn.now) and len(_alive(turn, group)) < MAX_INVITES:
+                _make_room(turn, group)
+                turn.put(made)
 
 
-def _invites(turn: Turn, group: Group) -> list[Invite]:
+def _alive(turn: Turn, group: Group) -> list[Invite]:
     return [
         invite for invite in turn.rows(Invite) if invite.group_id == group.group_id and invite.alive(turn.now)
     ]
+
+
+def _make_room(turn: Turn, group: Group) -> None:
+    """For one more invite: of those that are over, the oldest are forgotten."""
+    known = [one for one in turn.rows(Invite) if one.group_id == group.group_id and one.tag_key]
+    over = sorted((one for one in known if not one.alive(turn.now)), key=lambda one: one.created_at)
+    for one in over[: max(0, len(known) + 1 - MAX_KEPT)]:
+        turn.delete(one)
 
 
 def _end_invite(turn: Turn, group: Group, invite_id: bytes) -> None:
@@ -131,21 +149,36 @@ def _leaving(turn: Turn, group: Group, sender: Member) -> Group:
 
 
 def hand_over(turn: Turn, group: Group) -> Group:
-    """Tell newcomers the live invites, and what everybody is called."""
+    """Tell newcomers the live invites, and what everybody is called, as far as it fits into one message."""
     group = group.with_(answer_at=0)
-    profiles = {one.identity: one.name for one in turn.rows(Profile, group_key(group.group_id))}
     chat = turn.get(Chat, group.key)
     body = {
         "type": "handover",
         "name": chat.name if chat else "",
-        "invites": [invite_body(invite) for invite in _invites(turn, group)],
-        "profiles": profiles,
+        "invites": [invite_body(invite) for invite in _alive(turn, group)[:MAX_INVITES]],
         "after": group.after,
     } | roles.handover(group)
-    return outbox.send_control(turn, group, body)
+    room = MAX_HANDOVER - len(cbor2.dumps(body))
+    return outbox.send_control(turn, group, body | {"profiles": _names(turn, group, room)})
 
 
-def _handed_over(turn: Turn, group: Group, invites: list[Any], profiles: dict[Any, Any]) -> Group:
+def _names(turn: Turn, group: Group, room: int) -> dict[str, str]:
+    """What members are called, in the order of their leaves, in at most `room` bytes."""
+    names: dict[str, str] = {}
+    for leaf in turn.backend.members(group.mls_id):
+        profile = turn.get(Profile, group.key + leaf.identity.encode())
+        if profile:
+            room -= len(cbor2.dumps([leaf.identity, profile.name]))
+            if room < 0:
+                break
+            names[leaf.identity] = profile.name
+    return names
+
+
+def _handed_over(
+    turn: Turn, group: Group, invites: list[Any], profiles: dict[Any, Any], *, whole: bool
+) -> Group:
+    """`whole`: who handed over knows who left and who broke the roles. Else who knows it answers all the same."""
     for invite in invites[:MAX_INVITES]:
         if isinstance(invite, dict):
             _learn_invite(turn, group, invite)
@@ -153,7 +186,9 @@ def _handed_over(turn: Turn, group: Group, invites: list[Any], profiles: dict[An
     for identity, name in profiles.items():
         if identity in present:
             lines.learn_name(turn, group, identity, name, hearsay=True)
-    group = lines.need(turn, group.group_id).with_(handover_by=0, answer_at=0)
+    group = lines.need(turn, group.group_id)
+    answered = whole or not roles.sure(group)
+    group = group.with_(handover_by=0, answer_at=0 if answered else group.answer_at)
     turn.put(group)
     return group
 
@@ -171,24 +206,27 @@ def _learn_after(turn: Turn, group: Group, sender: Member, after: object) -> Gro
         old = turn.get(Group, group_key(uuid_text(after, name="after")))
     except WireError:
         return group
-    if old is None or old.state != "broken" or old.goes_on_in or group.after:
+    if old is None or not old.dead_end or old.goes_on_in or group.after:
         return group
     if not people.among(turn.backend.members(old.mls_id), sender):
         return group
-    old = old.with_(goes_on_in=group.group_id, rejoin_due=0)
+    old = old.with_(state="broken", goes_on_in=group.group_id, rejoin_due=0)
     lines.save(turn, lines.notice(turn, old, "goes_on", [sender.identity]))
     return lines.save(turn, lines.notice(turn, group.with_(after=old.group_id), "started_again"))
 
 
 def ask_if_due(turn: Turn, group: Group) -> Group:
-    """A newcomer that nobody told the live invites asks for them, once; who was asked answers when it is their turn."""
+    """A newcomer that nobody told the live invites asks for them, once, and so does who missed a message; who was asked
+    answers when it is their turn.
+    """
     if not group.can_send:
         return group
-    if group.handover_by and turn.now >= group.handover_by:
-        return outbox.send_control(turn, group.with_(handover_by=0), {"type": "ask"})
-    if group.answer_at and turn.now >= group.answer_at:
-        return hand_over(turn, group)
-    return group
+    with tasks.attempted(turn, group):
+        if group.handover_by and turn.now >= group.handover_by:
+            return outbox.send_control(turn, group.with_(handover_by=0), {"type": "ask"})
+        if group.answer_at and turn.now >= group.answer_at:
+            return hand_over(turn, group)
+    return lines.need(turn, group.group_id)
 
 
 def _asked(turn: Turn, group: Group, sender: Member) -> Group:

@@ -13,7 +13,7 @@ from coterie.core.group import lines, outbox
 from coterie.core.mls import Member
 from coterie.core.records import Group, Outgoing, group_key
 from coterie.core.state import Turn
-from coterie_wire import WireError, from_hex
+from coterie_wire import WireError, from_hex, is_uuid
 
 MOST_USERS = 50
 """In one claim; the service's bound."""
@@ -65,7 +65,8 @@ def checked(turn: Turn, raw: Any) -> tuple[Member | None, bytes]:
     except (WireError, turn.mls.MlsError):
         return None, b""
     named = (raw.get("user_id"), raw.get("device_id"))
-    return (leaf, package) if named == (leaf.user_id, leaf.device_id) else (None, b"")
+    fits = named == (leaf.user_id, leaf.device_id) and is_uuid(leaf.device_id)  # MLS takes any id
+    return (leaf, package) if fits else (None, b"")
 
 
 def _name(turn: Turn, identity: str) -> str:

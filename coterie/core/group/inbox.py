@@ -16,7 +16,7 @@ from coterie.core import people, views
 from coterie.core.effects import Acknowledge, CatchUp
 from coterie.core.group import commits, controls, leaves, lines, membership, outbox, pace, rejoin
 from coterie.core.mls import Member
-from coterie.core.records import Group, Outgoing, Sent, group_key
+from coterie.core.records import SERVICE_BEHIND, Group, Outgoing, Sent, group_key
 from coterie.core.state import Turn
 from coterie.errors import ContentError, StorageError
 from coterie_wire import ContentType, Envelope, WireError, parse_header, uuid_bytes
@@ -118,7 +118,7 @@ def _own_back(turn: Turn, group: Group, envelope: Envelope, row: Outgoing) -> Gr
     group = _after_commit(turn, group.with_(losses=0, commit_at=0), envelope, merged)
     for identity, name in row.fields["names"].items():
         lines.learn_name(turn, group, identity, name, hearsay=True)
-    return controls.hand_over(turn, group) if merged.added else group
+    return group.with_(answer_at=turn.now) if merged.added else group  # newcomers are told once all is read
 
 
 def _process(turn: Turn, group: Group, envelope: Envelope, data: bytes) -> Group:
@@ -146,7 +146,9 @@ def _failed(turn: Turn, group: Group, envelope: Envelope, data: bytes, code: str
     cause = CAUSE.get(code, "unreadable")
     if code == "unacceptable" and _is_commit(data) and turn.now - at(envelope) > LATE:
         return rejoin.plan(turn, _broken(turn, group, "outlived", ""))
-    if _is_commit(data) and (cause not in NOT_OF_NOW or _under_another_id(group, data)):
+    # Others may go on from a state of before the loss: nobody is to blame for their commits.
+    elsewhere = group.why in SERVICE_BEHIND
+    if _is_commit(data) and not elsewhere and (cause not in NOT_OF_NOW or _under_another_id(group, data)):
         return _broken(turn, group, "bad_commit", _hinted_sender(turn, group, envelope))
     group = lines.notice(turn, group, cause, at=at(envelope))
     return rejoin.plan(turn, group) if _of_now(group, data, cause) else group

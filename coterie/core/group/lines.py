@@ -15,6 +15,8 @@ from coterie.errors import StateError
 
 HOUR = 3_600_000
 """Milliseconds."""
+ASKED_WITHIN = 60_000
+"""How long it takes at most until who missed a message asks for what it may have said, in milliseconds."""
 TURN_STEP = 3_000
 """How long the next leaf waits for the one before it to act for all (somebody left, or asked), in milliseconds."""
 
@@ -89,8 +91,8 @@ def notice(
     """
     if causes.counts(code):
         group = counted(group, code, times)
-    if causes.unread(code):  # it may have said that somebody leaves
-        group = group.with_(told=False)
+    if causes.hides(code):
+        group = _doubting(turn, group)
     line = Line(
         id=new_id(turn),
         rev=1,
@@ -104,6 +106,14 @@ def notice(
         about=about or [],
     )
     return add(turn, group, line)
+
+
+def _doubting(turn: Turn, group: Group) -> Group:
+    """What was not read may have said that somebody leaves: the members are asked, by one who missed it at a time."""
+    if group.in_doubt or group.state != "active":
+        return group
+    ask_at = turn.now + min(rank(turn, group) * TURN_STEP, ASKED_WITHIN)
+    return group.with_(in_doubt=True, handover_by=group.handover_by or ask_at)
 
 
 def add(turn: Turn, group: Group, line: Line) -> Group:

@@ -66,14 +66,14 @@ def _removal(
     """The cause of a removal, and whom it names. `group` is as it was before."""
     if leaf.identity == lines.own_identity(turn):
         return _own_removal(turn, group, committer, leaf), [committer.identity]
-    if roles.asked(group, leaf):
+    if roles.asked(group, leaf) and not roles.on_hearsay(group, leaf):
         return "left", [leaf.identity]
     if roles.may_remove(turn, group, committer, leaf):
         code = "device_removed" if leaf.user_id == committer.user_id else "removed"
-    elif group.told:
+    elif roles.sure(group) and not roles.asked(group, leaf):
         return "role_breach", [committer.identity, leaf.identity]
-    else:  # who had asked to leave is not known here: the committer's word, by whether the links end
-        code = "removed" if data.end_invites else "left"
+    else:  # the committer's word, or another member's; a newcomer takes it that the links end for a removal
+        code = "removed" if data.end_invites and not group.told else "taken_out"
     return code, [leaf.identity, committer.identity]
 
 

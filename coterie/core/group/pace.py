@@ -38,8 +38,10 @@ def waits(turn: Turn, until: int, longest: int) -> bool:
 
 
 def is_renewal(row: Outgoing) -> bool:
-    """Whether a commit changes no member, but its maker's leaf alone."""
-    return row.kind == "commit" and not row.fields["added"] and not row.fields["removed"]
+    """Whether a commit is for its maker's leaf alone. One that removes who is on no roster looks the same outside."""
+    if row.kind != "commit":
+        return False
+    return bool(row.note.get("renews", not row.fields["added"] and not row.fields["removed"]))
 
 
 def lost(turn: Turn, group: Group, row: Outgoing) -> Group:
@@ -66,6 +68,16 @@ def renew_later(turn: Turn, group: Group, after: int) -> Group:
     losses = group.losses + 1
     wait = min(RENEWAL_WAIT << min(losses, 10), LONGEST_RENEWAL_WAIT)
     return group.with_(losses=losses, renew_at=turn.now + after + random_below(turn, wait))
+
+
+def too_soon(turn: Turn, group: Group, row: Outgoing, body: dict[str, Any]) -> Group:
+    """A commit that changes nobody on the service's roster was not taken: when another one is built."""
+    wait = retry_after(body)
+    if is_renewal(row):
+        return renew_later(turn, group, wait)
+    at = turn.now + min(wait, LONGEST_WAIT)
+    turn.do(LookAgain(at))
+    return group.with_(commit_at=at)
 
 
 def retry_after(body: dict[str, Any]) -> int:

@@ -7,7 +7,8 @@ at once; if the owner does not, or was the one thrown out, the lowest leaf does,
 
 Everybody who saw the breach knows who the offender is, so whoever undoes it breaks no rule in turn. Who came in later
 knows it from the handover. Until that came a newcomer judges nobody: it cannot know who had asked to leave. Nor can who
-missed a message: else a service that keeps one from the owner could have the owner throw out whoever did their duty.
+missed a message: else a service that keeps one from the owner could have the owner throw out whoever did their duty. It
+asks the members who left, and names who was taken out meanwhile, and by whom.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from coterie.core.group.roster import LISTED
 from coterie.core.mls import Member
 from coterie.core.records import Group
 from coterie.core.state import Turn
+from coterie_wire import is_uuid
 
 OWNER_FIRST = 15_000
 """How long the others leave it to the owner, in milliseconds."""
@@ -30,6 +32,8 @@ TRY_AGAIN = 60_000
 """Between two tries, in milliseconds."""
 LISTED_FOR = 600_000
 """How long somebody who was thrown out is listed at the service while they are brought back, in milliseconds."""
+MOST_WRONGED = 1_000
+"""Of so many it is remembered that they were thrown out."""
 NEVER = 1 << 53
 """When this device acts on what it only heard of."""
 
@@ -40,6 +44,11 @@ def asked(group: Group, leaf: Member) -> bool:
         (identity, index, bytes(key)) == (leaf.identity, leaf.index, leaf.encryption_key)
         for identity, index, key, _ in group.leavers
     )
+
+
+def on_hearsay(group: Group, leaf: Member) -> bool:
+    """Whether it is another member's word alone that this one asked to leave."""
+    return any((identity, due) == (leaf.identity, NEVER) for identity, _, _, due in group.leavers)
 
 
 def may_remove(turn: Turn, group: Group, committer: Member, leaf: Member) -> bool:
@@ -74,7 +83,7 @@ def broke(turn: Turn, group: Group, offenders: Iterable[str], thrown_out: Iterab
     wronged = [[one, due, 0] for one in thrown_out if one not in known]
     return group.with_(
         offenders=[*group.offenders, *([one, due, 0] for one in fresh)],
-        wronged=[*group.wronged, *wronged],
+        wronged=[*group.wronged, *wronged][:MOST_WRONGED],
     )
 
 
@@ -137,43 +146,81 @@ def refused(turn: Turn, group: Group) -> Group:
     )
 
 
-# -- what a newcomer is told --
+# -- what a newcomer is told, and who missed a message --
+
+
+def sure(group: Group) -> bool:
+    """Whether this device knows all who asked to leave or broke the roles."""
+    return group.told and not group.in_doubt
 
 
 def handover(group: Group) -> dict[str, Any]:
-    """What a newcomer has to know to judge a removal; nothing from who does not know it."""
-    if not group.told:
+    """What is needed to judge a removal; nothing from who does not know it. At most 400 KB."""
+    if not sure(group):
         return {}
+    leavers = [[identity, index, key] for identity, index, key, _ in group.leavers]
+    offenders = [identity for identity, *_ in group.offenders]
+    wronged = [identity for identity, *_ in group.wronged if _is_identity(identity)]
     return {
-        "leavers": [[identity, index, key] for identity, index, key, _ in group.leavers],
-        "offenders": [identity for identity, *_ in group.offenders],
-        "wronged": [identity for identity, *_ in group.wronged],
+        "leavers": leavers[:MOST_TOLD],
+        "offenders": offenders[:MOST_TOLD],
+        "wronged": wronged[:MOST_TOLD],
     }
 
 
-def handed_over(group: Group, body: dict[Any, Any]) -> Group:
-    """Take it, once. It is one member's word, so this device removes nobody and brings nobody back on it."""
-    if group.told or "offenders" not in body:
+def handed_over(turn: Turn, group: Group, body: dict[Any, Any]) -> Group:
+    """Take it, once. It is one member's word, so this device removes nobody and brings nobody back on it.
+
+    Who missed a message saw every commit, and takes nobody for an offender who broke no rule before its eyes.
+    """
+    if sure(group) or "offenders" not in body:
         return group
-    leavers = [[*one, NEVER] for one in _list(body, "leavers") if _is_leaver(one)]
-    offenders = [[one, NEVER, 0] for one in _list(body, "offenders") if isinstance(one, str)]
-    wronged = [[one, NEVER, 0] for one in _list(body, "wronged") if isinstance(one, str)]
+    present = turn.backend.members(group.mls_id)
+    group = _leavers_told(group, present, body)
+    return group.with_(in_doubt=False) if group.told else _breaches_told(turn, group, present, body)
+
+
+MOST_TOLD = 500
+"""So many of each are told, and taken from a handover."""
+MAX_IDENTITY = 255
+"""Bytes of an identity in a leaf; a handover may claim any."""
+
+
+def _leavers_told(group: Group, present: list[Member], body: dict[Any, Any]) -> Group:
+    """Of leaves that stand in the group: so no more is kept than there is of these."""
+    standing = {(leaf.identity, leaf.index, leaf.encryption_key) for leaf in present}
     known = {identity for identity, *_ in group.leavers}
+    said = {tuple(one) for one in _list(body, "leavers") if _is_leaver(one)}
+    fresh = [[*one, NEVER] for one in sorted(said & standing) if one[0] not in known]
+    return group.with_(leavers=[*group.leavers, *fresh])
+
+
+def _breaches_told(turn: Turn, group: Group, present: list[Member], body: dict[Any, Any]) -> Group:
+    members = {leaf.identity for leaf in present}
+    known = {identity for identity, *_ in (*group.offenders, *group.wronged)}
+    exempt = known | {views.owner(turn, group), lines.own_identity(turn)}
+    offenders = ({one for one in _list(body, "offenders") if isinstance(one, str)} & members) - exempt
+    wronged = {one for one in _list(body, "wronged") if _is_identity(one)} - members - known
+    room = max(0, MOST_TOLD - len(group.wronged))
     return group.with_(
         told=True,
-        leavers=[*group.leavers, *(one for one in leavers if one[0] not in known)],
-        offenders=[*group.offenders, *offenders],
-        wronged=[*group.wronged, *wronged],
+        in_doubt=False,
+        offenders=[*group.offenders, *([one, NEVER, 0] for one in sorted(offenders))],
+        wronged=[*group.wronged, *([one, NEVER, 0] for one in sorted(wronged)[:room])],
     )
-
-
-MOST_TOLD = 1_000
-"""So many of each are taken from a handover."""
 
 
 def _list(body: dict[Any, Any], name: str) -> list[Any]:
     found = body.get(name)
     return found[:MOST_TOLD] if isinstance(found, list) else []
+
+
+def _is_identity(one: Any) -> bool:
+    """Whether it is a string that can be the identity of a device at the service."""
+    if not isinstance(one, str) or len(one.encode()) > MAX_IDENTITY:
+        return False
+    user_id, _, device_id = one.partition("#")
+    return bool(user_id) and is_uuid(device_id)
 
 
 def _is_leaver(one: Any) -> bool:

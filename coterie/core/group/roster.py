@@ -13,7 +13,7 @@ from typing import Any
 from coterie.core.group import lines
 from coterie.core.records import Group
 from coterie.core.state import Turn
-from coterie_wire import CommitData
+from coterie_wire import CommitData, is_uuid
 
 CUT_OFF = "cut_off"
 """A member whom a commit took off the service's roster: nothing reaches it until it is listed again."""
@@ -28,9 +28,14 @@ def devices(turn: Turn, group: Group) -> set[str]:
     return {leaf.device_id for leaf in turn.backend.members(group.mls_id)}
 
 
+def _astray(group: Group, members: set[str]) -> dict[str, str]:
+    """Where the service's roster is not `members`. It has no device whose id is no UUID; MLS lets a member add one."""
+    return dict(group.astray) | {device: UNKNOWN for device in members if not is_uuid(device)}
+
+
 def believed(group: Group, members: set[str]) -> set[str]:
     """The service's roster, when the devices in the group are `members`."""
-    astray = dict(group.astray)
+    astray = _astray(group, members)
     missing = {device for device, how in astray.items() if how != LISTED}
     return (members - missing) | (astray.keys() - missing)
 
@@ -45,7 +50,7 @@ def change(
     """
     members = devices(turn, group)
     listed, staying = believed(group, members), members - leaving
-    unknown = {device for device, how in group.astray if how == UNKNOWN}
+    unknown = {device for device, how in _astray(group, members).items() if how == UNKNOWN}
     kept = (staying | set(back)) - coming
     return coming | (kept - listed - unknown), listed - kept
 
@@ -57,9 +62,9 @@ def told(turn: Turn, before: Group, group: Group, merged: Any, data: CommitData)
     """
     after = devices(turn, group)
     came, gone = ({leaf.device_id for leaf in leaves} for leaves in (merged.added, merged.removed))
-    roster = believed(group, (after - came) | gone)
+    members = (after - came) | gone
+    roster, old = believed(group, members), _astray(group, members)
     listed = (roster - set(data.removed)) | set(data.added)
-    old = dict(group.astray)
     astray = dict.fromkeys(listed - after, LISTED)
     for device in after - listed:
         astray[device] = CUT_OFF if device in roster or old.get(device) == CUT_OFF else UNKNOWN

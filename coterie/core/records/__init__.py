@@ -8,7 +8,18 @@ synced one day; rows of MLS state never do, so that they never can.
 from __future__ import annotations
 
 from coterie.core.records.base import Record, UserRow, corrupt, group_key
-from coterie.core.records.group import BEHIND, Chat, Group, Line, Outgoing, Profile, Seen, Sent, line_key
+from coterie.core.records.group import (
+    BEHIND,
+    SERVICE_BEHIND,
+    Chat,
+    Group,
+    Line,
+    Outgoing,
+    Profile,
+    Seen,
+    Sent,
+    line_key,
+)
 from coterie.core.records.leaf import Leaf
 from coterie.core.records.own import Device, Me, Package, Session
 from coterie.core.records.people import Contact, Invitation, Invite, Join
@@ -17,6 +28,7 @@ __all__ = [
     "BEHIND",
     "DEVICE_KINDS",
     "IN_MEMORY",
+    "SERVICE_BEHIND",
     "Chat",
     "Contact",
     "Device",

@@ -8,7 +8,9 @@ from uuid import UUID
 
 from coterie.core.records.base import Record, UserRow, group_key
 
-BEHIND = ("state_behind", "service_behind")
+SERVICE_BEHIND = ("service_behind", "epoch_lost")
+"""Causes for which an active group does not send until the service has this device's state, or a later one."""
+BEHIND = ("state_behind", *SERVICE_BEHIND)
 """Causes for which an active group does not send until this device has come back into it."""
 
 
@@ -63,8 +65,8 @@ class Group(Record):
     wronged: list[Any] = field(default_factory=list)
     """[identity, due at (ms), listed until (ms; 0: not yet)] of those whom a breach took out: they are brought back."""
     told: bool = True
-    """False while this device cannot know who asked to leave or broke the roles, so it judges nobody: from entering,
-    and from a message that it could not read, until a member tells it.
+    """False from entering until a member tells who asked to leave and who broke the roles: so long this device judges
+    nobody.
     """
     suspect: str = ""
     """Of a broken group: the identity from which the change came that broke it, by the service's word."""
@@ -104,6 +106,10 @@ class Group(Record):
     """Messages that were passed over since the group could not be read on."""
     went_back: int = 0
     """How many seqs the service has given anew since it lost them: places here are its seqs and so many."""
+    in_doubt: bool = False
+    """A message could not be read, in which somebody may have said that they leave: until a member tells who did, a
+    removal is no breach to this device.
+    """
 
     @property
     def key(self) -> bytes:
@@ -118,6 +124,11 @@ class Group(Record):
     def stuck(self) -> bool:
         """A member that can neither read on nor send: broken, or this device or the service is behind the other."""
         return self.state == "broken" or self.why in BEHIND
+
+    @property
+    def dead_end(self) -> bool:
+        """Nothing leads on from here: broken, or of an epoch that the service has lost. It can be started again."""
+        return self.state == "broken" or (self.state == "active" and self.why == "epoch_lost")
 
     @property
     def service_cursor(self) -> int:

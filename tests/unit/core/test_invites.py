@@ -1,7 +1,10 @@
 """Invites inside the group: told to members, handed over to newcomers, ended for good."""
 
+from uuid import uuid4
+
 import pytest
 
+from coterie.core.group import controls
 from coterie.core.invite import Link
 from coterie.core.records import Invite
 from coterie.errors import InviteError, LocalError, StateError
@@ -196,3 +199,55 @@ def test_an_invite_out_of_its_bounds_is_refused(office: PostOffice, lifetime: in
         alice.invite(group_id, lifetime=lifetime, max_uses=max_uses)
     assert caught.value.code == "bad_invite"
     assert alice.rows["invites"] == {}
+
+
+def known(device: Device) -> int:
+    return len(device.rows["invites"])
+
+
+def told(device: Device, expires: int) -> list[dict[str, object]]:
+    """A hundred invites that a member makes up."""
+    keys = [b"p" * 32, b"t" * 32, b"w" * 32]
+    fields = {"keys": keys, "created": device.now, "expires": expires, "uses": 0, "max": 1}
+    return [{"id": uuid4().bytes, **fields} for _ in range(controls.MAX_INVITES)]
+
+
+def test_invites_that_are_over_are_not_learned(office: PostOffice) -> None:
+    group_id, (_, bob, mallory_) = friends(office, "Alice", "Bob", "Mallory")
+    before = known(bob)
+    for _ in range(50):
+        body = {"type": "handover", "invites": told(mallory_, mallory_.now), "profiles": {}}
+        mallory.say(mallory_, group_id, body)
+        office.pump()
+    assert known(bob) == before
+
+
+def test_invites_that_live_for_a_moment_do_not_pile_up(office: PostOffice) -> None:
+    group_id, (alice, bob, mallory_) = friends(office, "Alice", "Bob", "Mallory")
+    for _ in range(5):
+        made_up = told(mallory_, mallory_.now + 1_000)
+        mallory.say(mallory_, group_id, {"type": "handover", "invites": made_up, "profiles": {}})
+        office.pump()
+        office.wait(2)
+    assert known(bob) <= controls.MAX_KEPT
+    link = alice.invite(group_id)
+    office.pump()
+    assert alive(bob, link)
+
+
+def test_a_handover_is_no_longer_than_a_message_may_be(
+    office: PostOffice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(controls, "MAX_HANDOVER", 400)
+    group_id, (alice, bob) = friends(office, "Alice", "Bob")
+    for person in (alice, bob):
+        person.op(person.engine.set_name("x" * 60, person.now))
+    office.pump()
+    link = alice.invite(group_id)
+    office.pump()
+    carol = office.device("Carol")
+    carol.ask(link, "Carol")
+    office.pump()
+    assert alive(carol, link)
+    assert carol.record(group_id).told
+    assert "?" in carol.names(group_id)

@@ -5,7 +5,10 @@ from dataclasses import replace
 
 import pytest
 
+from coterie.core.group import lines
+from coterie.core.state import Turn
 from coterie_wire import Envelope
+from tests.support import mallory
 from tests.support.directory import Caller
 from tests.support.friends import friends, same_state
 from tests.support.post_office import PostOffice
@@ -47,4 +50,57 @@ def test_a_leave_that_is_kept_from_the_owner_throws_out_nobody(how: str) -> None
     assert alice.names(group_id) == ["Alice", "Bob", "Dan"]
     assert "role_breach" not in alice.codes(group_id)
     assert how in alice.codes(group_id)
+    assert "taken_out" in alice.codes(group_id), "whether Carol asked is not known, and not said"
     assert same_state(group_id, alice, bob, dan)
+
+
+def test_who_missed_a_message_asks_and_judges_again() -> None:
+    office = Hiding()
+    group_id, (alice, bob, carol, dan) = friends(office, "Alice", "Bob", "Carol", "Dan")
+    for person in (alice, bob, carol, dan):
+        person.publish()
+    office.pump()
+    bob.send(group_id, "not for Alice")
+    office.post(bob)
+    office.hidden = (alice.device_id, len(office.rooms[group_id].envelopes), "gap")
+    dan.send(group_id, "for all")
+    office.pump()
+    assert alice.record(group_id).in_doubt
+    office.wait(10)
+    assert not alice.record(group_id).in_doubt
+    mallory.commit(office, dan, group_id, remove=[carol])
+    office.pump()
+    carol.accept(group_id)
+    office.pump()
+    assert alice.names(group_id) == ["Alice", "Bob", "Carol"]
+
+
+def test_who_is_in_doubt_leaves_the_answer_to_who_is_not() -> None:
+    office = Hiding()
+    group_id, (alice, bob, carol, dan) = friends(office, "Alice", "Bob", "Carol", "Dan")
+    bob.send(group_id, "of which Alice hears nothing")
+    office.post(bob)
+    office.hidden = (alice.device_id, len(office.rooms[group_id].envelopes), "gap")
+    dan.send(group_id, "for all")
+    office.pump()
+    assert (alice.record(group_id).in_doubt, dan.record(group_id).in_doubt) == (True, False)
+    carol.run(carol.engine._turn(carol.now, lambda turn: _forget(turn, group_id))[0])
+    office.wait(30, bob, carol, dan)  # Alice is slow: she is asked too, and answers what she knows
+    office.wait(30)
+    assert not alice.record(group_id).in_doubt
+    assert carol.record(group_id).told
+
+
+def test_what_nobody_could_read_makes_everybody_ask_once() -> None:
+    office = PostOffice()
+    group_id, people = friends(office, "Alice", "Bob", "Carol", "Dan", "Mallory")
+    mallory.post(office, people[4], group_id, b"what nobody can open", garbled=True)
+    office.pump()
+    before = len(office.calls("send_message"))
+    for _ in range(120):
+        office.wait(1)
+    assert len(office.calls("send_message")) - before <= 4, "who missed it together does not ask together"
+
+
+def _forget(turn: Turn, group_id: str) -> None:
+    turn.put(lines.need(turn, group_id).with_(told=False, handover_by=turn.now))

@@ -4,6 +4,7 @@ import pytest
 
 from coterie.core.device import group_data, group_owner
 from coterie.core.group import roles
+from coterie.core.mls import Member
 from coterie.core.records import group_key
 from coterie_wire import CommitData
 from tests.support import mallory
@@ -57,6 +58,64 @@ def test_a_removal_without_right_is_undone_by_the_owner_and_the_victim_asked_bac
         == alice.record(group_id).astray
         == []
     )
+
+
+def test_a_message_that_its_sender_made_unreadable_excuses_nothing(office: PostOffice) -> None:
+    group_id, (alice, bob, carol, mallory_) = people_of(office)
+    mallory.post(office, mallory_, group_id, b"not MIMI content")
+    office.pump()
+    assert "bad_content" in alice.codes(group_id)
+    kept = CommitData(removed=(carol.device_id,))  # as if Carol had asked to leave
+    mallory.commit(office, mallory_, group_id, remove=[carol], data=kept)
+    office.pump()
+    carol.accept(group_id)
+    office.pump()
+    assert not office.is_member(mallory_, group_id)
+    assert alice.names(group_id) == bob.names(group_id) == ["Alice", "Bob", "Carol"]
+    assert "role_breach" in alice.codes(group_id)
+
+
+@pytest.mark.parametrize("victim", ["Alice", "Carol"])
+def test_a_removal_in_doubt_is_told_with_who_did_it(office: PostOffice, victim: str) -> None:
+    group_id, people = people_of(office)
+    gone, mallory_ = people[NAMES.index(victim)], people[3]
+    mallory.post(office, mallory_, group_id, b"what nobody can open", garbled=True)
+    office.pump()
+    kept = CommitData(removed=(gone.device_id,))
+    mallory.commit(office, mallory_, group_id, remove=[gone], data=kept)
+    office.pump()
+    for person in people[:3]:
+        assert "forged" in person.codes(group_id)
+        assert person.codes(group_id)[-1] == ("thrown_out" if person is gone else "taken_out")
+        assert "left" not in person.codes(group_id)
+
+
+@pytest.mark.parametrize(
+    ("lie", "code"), [("offenders", "role_breach"), ("leavers", "taken_out"), ("nothing", "role_breach")]
+)
+def test_who_is_in_doubt_takes_no_offender_on_hearsay(office: PostOffice, lie: str, code: str) -> None:
+    group_id, (alice, bob, carol, mallory_) = people_of(office)
+    mallory.post(office, mallory_, group_id, b"what nobody can open", garbled=True)
+    office.pump()
+    leaf = next(one for one in members(alice, group_id) if one.identity == carol.identity)
+    said: dict[str, list[object]] = {"leavers": [], "offenders": [], "wronged": []}
+    if lie == "offenders":
+        said["offenders"] = [carol.identity]
+    if lie == "leavers":
+        said["leavers"] = [[leaf.identity, leaf.index, leaf.encryption_key]]
+    mallory.say(mallory_, group_id, {"type": "handover", "invites": [], "profiles": {}, **said})
+    office.pump()
+    mallory.commit(office, mallory_, group_id, remove=[carol])
+    office.pump()
+    for person in (alice, bob):
+        assert code in person.codes(group_id)
+        assert "left" not in person.codes(group_id)
+    assert office.is_member(mallory_, group_id) == (code == "taken_out")
+
+
+def members(device: Device, group_id: str) -> list[Member]:
+    assert device.engine.backend
+    return list(device.engine.backend.members(device.record(group_id).mls_id))
 
 
 def test_the_links_that_the_offender_knew_end(office: PostOffice) -> None:
