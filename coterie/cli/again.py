@@ -1,4 +1,4 @@
-"""`/again`: a broken group is started again, after it was said what that means."""
+"""`/again`: a group that cannot go on is started again, after it was said what that means."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ from coterie.cli.screen import Screen, clean
 from coterie.client import Client
 from coterie.errors import LocalError
 
+ASK_FIRST = (
+    " Ask the others first: if some can still write here, try /rejoin when one of them has changed something."
+)
+"""Of a group that is not broken: the service has lost a change of it, which not everybody may have."""
 NOT_SURE = LocalError("not_sure", "Not started again.")
 
 
 async def start_again(client: Client, screen: Screen, group_id: str) -> str:
     """Ask, and start it again: the id of the new group. Raises `LocalError` (`not_sure`, `not_broken`, ...)."""
-    again = (await client.open_group(group_id=group_id, limit=1))["group"]["again"]
-    if again and screen.interactive:
-        screen.say(f"   {meaning(again)}")
+    group = (await client.open_group(group_id=group_id, limit=1))["group"]
+    if group["again"] and screen.interactive:
+        screen.say(f"   {meaning(group['again'])}{ASK_FIRST if group['state'] == 'active' else ''}")
         answer = await screen.ask("Start again? (yes/no) ", NOT_SURE)
         if answer.lower() not in ("y", "yes"):
             raise NOT_SURE

@@ -20,7 +20,7 @@ HELP = f"""/invite             make an invite link
 {DIRECTORY_HELP}
 /leave              leave the group
 /rejoin             try to come back into a group that is stuck
-/again              start a broken group again, without whoever broke it
+/again              start a group again that cannot go on, without whoever broke it
 /quit               stop; the group goes on
 //text              send a line that begins with a slash"""
 HISTORY = 20
@@ -196,7 +196,8 @@ class Conversation:
         self._why = group["why"]
         if not group["can_send"] and group["why"]:
             way_back = " /rejoin tries to get back in." if group["can_rejoin"] else ""
-            self._screen.say(f"-- {clean(group['why'])}{way_back}")
+            onward = " /again starts it again." if group.get("again") else ""  # an archive has none
+            self._screen.say(f"-- {clean(group['why'])}{way_back}{onward}")
 
     def _learn_names(self, members: list[dict[str, Any]]) -> None:
         """Names by identity; equal names are told apart by their key's fingerprint."""

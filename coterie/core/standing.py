@@ -85,3 +85,5 @@ class Standing:
             rejoining.behind(turn, now)
         elif last_seq < group.service_cursor:
             rejoining.went_back(turn, group.group_id, last_seq)
+        elif epoch < group.epoch:
+            rejoining.lost_epoch(turn, now)

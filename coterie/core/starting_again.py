@@ -1,5 +1,6 @@
-"""Starting a broken group again: a new group, with a UUID and an MLS id of its own, for the people of the last good
-roster, without the user whose device broke it (docs/adr/0022-starting-again.md).
+"""Starting again a broken group, or one of which the service has lost a change (docs/adr/0022-starting-again.md): a new
+group, with a UUID and an MLS id of its own, for the people of the last good roster, without the user whose device broke
+it.
 
 The old group stays as it is, with its history; each of the two names the other.
 """
@@ -14,7 +15,7 @@ from coterie.core.records import Chat, Group, Outgoing
 from coterie.core.state import Turn
 from coterie.errors import StateError
 
-UNSENT = "the group was broken before it went out."
+UNSENT = "the group was started again before it went out."
 
 
 def start(turn: Turn, group_id: str) -> dict[str, Any]:
@@ -25,7 +26,7 @@ def start(turn: Turn, group_id: str) -> dict[str, Any]:
     if turn.backend.read_only:
         raise StateError("read_only", causes.sentence("imported", []))
     old = lines.need(turn, group_id)
-    if old.state != "broken":
+    if not old.dead_end:
         raise StateError("not_broken", "This group is not broken: there is nothing to start again.")
     if old.goes_on_in:
         raise StateError("started_again", "This group was started again already.")
@@ -50,5 +51,5 @@ def _ended(turn: Turn, old: Group, new: Group) -> None:
             outbox.refused(turn, row, "broken", UNSENT)
         else:
             turn.delete(row)
-    old = lines.need(turn, old.group_id).with_(goes_on_in=new.group_id, rejoin_due=0)
+    old = lines.need(turn, old.group_id).with_(state="broken", goes_on_in=new.group_id, rejoin_due=0)
     lines.save(turn, lines.notice(turn, old, "goes_on", [turn.identity]))

@@ -106,8 +106,8 @@ def _there(turn: Turn, group_id: str) -> str | None:
 
 
 def _again(turn: Turn, record: Group) -> dict[str, Any] | None:
-    """`Again` of docs/bridge.md: what starting a broken group again would mean; None where that is not offered."""
-    if record.state != "broken" or record.goes_on_in or turn.backend.read_only:
+    """`Again` of docs/bridge.md: what starting a group again would mean; None where that is not offered."""
+    if not record.dead_end or record.goes_on_in or turn.backend.read_only:
         return None
     out = left_out(turn, record)
     gone, own = {leaf.identity for leaf in out}, turn.backend.user_id

@@ -29,7 +29,14 @@ def a_group(name: str = "Tea", **more: Any) -> dict[str, Any]:
     group = {"group_id": GROUP, "name": name, "epoch": 3, "state": "active", "why": "", "unread": 0}
     return (
         group
-        | {"last_line": None, "members": 2, "updated_at": 0, "can_send": True, "can_rejoin": False}
+        | {
+            "last_line": None,
+            "members": 2,
+            "updated_at": 0,
+            "can_send": True,
+            "can_rejoin": False,
+            "again": None,
+        }
         | more
     )
 

@@ -34,6 +34,23 @@ def test_one_that_works_is_not(script: Script, run: Run) -> None:
     assert script.texts() == ["still here"]
 
 
+def test_where_the_service_has_lost_a_change_it_is_offered(script: Script, run: Run) -> None:
+    behind = {"why": "The service has lost a change.", "can_send": False, "can_rejoin": True}
+    script.groups = [a_group(**behind, again={"without": [], "people": 2})]
+    _, out, _ = run("chat", typed="")
+    assert "-- The service has lost a change. /rejoin tries to get back in. /again starts it again." in out
+
+
+@pytest.mark.parametrize(("state", "first"), [("active", True), ("broken", False)])
+def test_where_others_may_go_on_they_are_asked_first(script: Script, state: str, first: bool) -> None:  # noqa: FBT001
+    script.groups = [a_group(state=state, can_send=False, again={"without": [], "people": 2})]
+    screen: Any = Asked("no")
+    client: Any = script
+    with pytest.raises(LocalError, match="Not started again"):
+        asyncio.run(start_again(client, screen, GROUP))
+    assert ("if some can still write here" in screen.said[0]) is first
+
+
 class Asked:
     """A terminal at which a person answers."""
 

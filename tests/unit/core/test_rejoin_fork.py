@@ -87,12 +87,41 @@ def test_an_epoch_that_is_lost_is_told_and_nobody_goes_back(office: PostOffice) 
     notice(office, group_id, alice, bob)
     office.pump()
     for person in (alice, bob):
-        assert person.codes(group_id)[-2:] == ["service_behind", "rejoin_old_epoch"]
+        assert person.codes(group_id)[-2:] == ["service_behind", "epoch_lost"]
         assert not person.group(group_id)["can_send"]
         assert person.record(group_id).epoch == epoch
     office.wait(3 * HOUR // 1000)
     assert asks(office) == 2
     assert all(row.epoch != epoch - 1 for row in bob.outbox())
+
+
+def test_where_an_epoch_is_lost_the_group_is_started_again(office: PostOffice) -> None:
+    group_id, (alice, bob) = friends(office, "Alice", "Bob")
+    for person in (alice, bob):
+        person.publish()
+    backup = kept(office, group_id)
+    change(alice, group_id)
+    alice.send(group_id, "kept by both")
+    office.pump()
+    lose(office, group_id, backup)
+    notice(office, group_id, alice, bob)
+    alice.online = False
+    office.pump()
+    assert bob.group(group_id)["again"] == {"without": [], "people": 1}
+    assert bob.group(group_id)["why"].startswith("The service has lost a change of this group")
+    new = bob.op(bob.engine.start_again(group_id, office.now))["group_id"]
+    alice.online = True
+    office.pump()
+    alice.accept(new)
+    office.pump()
+    alice.send(new, "here again")
+    office.pump()
+    assert bob.texts(new) == ["here again"]
+    for person in (alice, bob):
+        assert person.texts(group_id) == ["kept by both"]
+        assert person.group(group_id)["goes_on_in"] == new
+        assert person.group(group_id)["again"] is None
+        assert person.group(group_id)["state"] == "broken"
 
 
 @pytest.mark.parametrize("last_seq", [3, 4, 99])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support.device import Device
 from tests.support.friends import friends
 from tests.support.post_office import PostOffice
@@ -183,3 +185,65 @@ def test_a_rejoin_that_was_taken_and_lost_is_posted_again(office: PostOffice) ->
     office.pump()
     assert bob.codes(group_id)[-1] == "back_in"
     assert alice.texts(group_id) == ["waits"]
+
+
+# -- a log that has grown past the cursor again --
+
+
+def ahead(office: PostOffice) -> tuple[str, Device, Device]:
+    """Bob has read a commit of Carol's that is lost; Alice had not, and writes until the log is longer than Bob's."""
+    group_id, (alice, bob, carol) = friends(office, "Alice", "Bob", "Carol")
+    backup = kept(office, group_id)
+    alice.online = False
+    change(carol, group_id)
+    office.pump()
+    lose(office, group_id, backup)
+    bob.online = carol.online = False
+    alice.online = True
+    for number in range(5):
+        alice.send(group_id, f"after {number}")
+    office.pump()
+    assert len(office.rooms[group_id].envelopes) > bob.record(group_id).cursor
+    assert bob.record(group_id).epoch > alice.record(group_id).epoch
+    bob.online = True
+    return group_id, alice, bob
+
+
+def finds_out(office: PostOffice, group_id: str, bob: Device, *, at_the_start: bool) -> None:
+    """By the service's record when his program starts, or by its answer to a line."""
+    if at_the_start:
+        bob.crash()
+        start(bob)
+    else:
+        bob.send(group_id, "stays here")
+    office.pump()
+
+
+@pytest.mark.parametrize("at_the_start", [True, False])
+def test_who_is_ahead_of_a_service_that_has_caught_up_is_told(
+    office: PostOffice, *, at_the_start: bool
+) -> None:
+    group_id, _, bob = ahead(office)
+    epoch = bob.record(group_id).epoch
+    finds_out(office, group_id, bob, at_the_start=at_the_start)
+    assert bob.record(group_id).epoch == epoch
+    assert {"service_behind", "epoch_lost"} <= set(bob.codes(group_id))
+    assert not bob.group(group_id)["can_send"]
+    assert bob.group(group_id)["again"] is not None
+
+
+def test_who_was_ahead_comes_back_when_the_others_have_moved_on(office: PostOffice) -> None:
+    group_id, alice, bob = ahead(office)
+    finds_out(office, group_id, bob, at_the_start=False)
+    for _ in range(2):
+        change(alice, group_id)
+        office.pump()
+    assert bob.group(group_id)["state"] == "active", (
+        "nobody is to blame for a commit of the state that others have"
+    )
+    office.now += PACE
+    bob.run(bob.engine.rejoin(group_id, office.now))
+    office.pump()
+    assert "back_in" in bob.codes(group_id)
+    assert bob.group(group_id)["again"] is None
+    assert alice.texts(group_id)[-1] == "stays here"
