@@ -51,8 +51,8 @@ async def nobody(_: str) -> str:
 
 
 def record_path(data: Path) -> Path:
-    """Where the record of a data file lies."""
-    return data.with_name("state.key")
+    """Where the record of a data file lies: `state.key` beside `state.sqlite`."""
+    return data.with_suffix(".key")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -90,7 +90,7 @@ class Record:
             pass
         raise StorageError(
             "key_damaged",
-            "The file state.key beside this device's data is damaged or of a newer version of Coterie. "
+            "The file with the key of this device's data is damaged or of a newer version of Coterie. "
             "Nothing was changed: put the right one back from a backup.",
         )
 
@@ -128,7 +128,9 @@ class ProfileKey:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise StorageError("storage_denied", f"state.key can't be read: {error.strerror}.") from error
+            raise StorageError(
+                "storage_denied", f"{record_path(self.data).name} can't be read: {error.strerror}."
+            ) from error
 
     def exists(self) -> bool:
         """Whether there is a data file, or only the place for one. Raises as `record`, and `data_lost`."""
@@ -144,11 +146,12 @@ class ProfileKey:
     def _checked(self) -> Record | None:
         record = self.record()
         if record is not None and not record.fresh and _is_empty(self.data):
+            key = record_path(self.data).name
             raise StorageError(
                 "data_lost",
                 f"This device's data is gone: the file {self.data.name} is missing or empty, while its key is still "
-                "there. Nothing was made in its place and nothing deleted: put the file back, or move state.key away "
-                "to begin as somebody new, and restore a backup then. `coterie doctor` says where they lie.",
+                f"there. Nothing was made in its place and nothing deleted: put the file back, or move {key} away to "
+                "begin as somebody new, and restore a backup then. `coterie doctor` says where they lie.",
             )
         return record
 
@@ -167,8 +170,9 @@ class ProfileKey:
         if _is_encrypted(self.data):
             raise StorageError(
                 "key_lost",
-                "The key of this device's data is not there: the file state.key is missing beside it. "
-                "Nothing was changed: put it back from a backup, or move the data away to begin anew.",
+                "The key of this device's data is not there: the file "
+                f"{record_path(self.data).name} is missing beside it. Nothing was changed: put it back "
+                "from a backup, or move the data away to begin anew.",
             )
         master = self.mls.random_bytes(keys.KEY_SIZE)
         self._write(await self._wrap(self._first_way(), master))
@@ -231,7 +235,9 @@ class ProfileKey:
             whole = replace(record, fresh=_is_empty(self.data))
             write_whole(record_path(self.data), whole.encode())
         except OSError as error:
-            raise StorageError("storage_denied", f"state.key can't be written: {error.strerror}.") from error
+            raise StorageError(
+                "storage_denied", f"{record_path(self.data).name} can't be written: {error.strerror}."
+            ) from error
 
 
 def _is_empty(path: Path) -> bool:
