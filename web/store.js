@@ -3,7 +3,8 @@
 // durability, and compares and raises a version in it, so that a second writer is noticed before it does harm.
 import { Ring, masterOf, wayOf } from "./at_rest.js";
 import { KEYS, UPGRADES, WRITER, fail, openDatabase, rowOf, rowsOf, transact, typed } from "./database.js";
-import { KeyError, join } from "./keys.js";
+import { KeyError } from "./keys.js";
+import { packed, put, sealed } from "./rows.js";
 import { openSeeds } from "./seeds.js";
 import { forget, remember, unlocked } from "./unlocked.js";
 
@@ -13,7 +14,6 @@ const NAME = "coterie";
 const RING = "ring";
 const MLS = "mls";
 const RENEW_MS = 10 * 60_000; // how long a key that was used may lie readable in what IndexedDB has not compacted yet
-const AT_ONCE = 500; // rows that are opened together
 
 /** Open (and create, or bring up to date) the database, to be its one writer. Rejects with a StoreError, or `locked_…`. */
 export async function openStore(name = NAME, upgrades = UPGRADES, patience = undefined) {
@@ -279,29 +279,3 @@ class Store {
 
 /** What could not be renewed is tried again with the next commit, what could not be overwritten at the next start. */
 const report = (error) => console.error(`coterie: the keys were not renewed: ${error?.name}`);
-
-const sealed = (rows, ring) =>
-  Promise.all(rows.map(async ([table, key, value]) => [table, key, value == null ? null : await ring.seal(table, key, value)]));
-
-function put(transaction, rows) {
-  for (const [table, key, value] of rows) {
-    const store = transaction.objectStore(table);
-    if (value === null) store.delete(key);
-    else store.put(value, key);
-  }
-}
-
-/** Rows as two buffers: lengths (key, value, key, value, …) and the bytes one after the other; cheap to hand to Python. */
-async function packed(table, rows, ring, anyway) {
-  const failed = (error) => {
-    if (!anyway || error?.name !== "storage_corrupt") throw error;
-    return new Uint8Array();
-  };
-  const parts = [];
-  for (let at = 0; at < rows.length; at += AT_ONCE) {
-    const some = rows.slice(at, at + AT_ONCE);
-    const values = await Promise.all(some.map(([key, value]) => ring.unseal(table, key, value).catch(failed)));
-    some.forEach(([key], place) => parts.push(key, values[place]));
-  }
-  return { lengths: Uint32Array.from(parts, (part) => part.length), bytes: join(...parts) };
-}
