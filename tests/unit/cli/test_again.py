@@ -35,8 +35,8 @@ def test_one_that_works_is_not(script: Script, run: Run) -> None:
 
 
 def test_where_the_service_has_lost_a_change_it_is_offered(script: Script, run: Run) -> None:
-    behind = {"why": "The service has lost a change.", "can_send": False, "can_rejoin": True}
-    script.groups = [a_group(**behind, again={"without": [], "people": 2})]
+    why = "The service has lost a change."
+    script.groups = [a_group(why=why, can_send=False, can_rejoin=True, again={"without": [], "people": 2})]
     _, out, _ = run("chat", typed="")
     assert "-- The service has lost a change. /rejoin tries to get back in. /again starts it again." in out
 
