@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from coterie.core import updating
-from coterie.core.group import commits, controls, lines
+from coterie.core.group import commits, controls, lines, roles
 from coterie.core.records import Group
 from coterie.core.state import Turn
 from coterie.errors import StorageError
@@ -67,6 +67,14 @@ def test_a_member_cannot_make_devices_deaf_in_their_other_groups(office: PostOff
 def _untold(turn: Turn, group_id: str) -> None:
     """As somebody who has just come in."""
     turn.put(lines.need(turn, group_id).with_(told=False, astray=[], mend_at=0, offenders=[]))
+
+
+def test_of_people_who_were_thrown_out_so_many_are_kept_and_no_more(office: PostOffice) -> None:
+    group_id, _, (_, bob, mallory_) = two_groups(office)
+    for _ in range(3):
+        bob.run(bob.engine._turn(bob.now, lambda turn: _untold(turn, group_id))[0])
+        flood(office, mallory_, group_id, 1)
+    assert len(bob.record(group_id).wronged) == roles.MOST_TOLD
 
 
 def test_who_lets_somebody_in_is_not_stopped_by_it_either(office: PostOffice) -> None:

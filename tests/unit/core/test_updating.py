@@ -4,7 +4,8 @@ import random
 
 import pytest
 
-from coterie.core.group import pace
+from coterie.core.group import lines, pace, roster
+from coterie.core.state import Turn
 from coterie.core.updating import AT_LATEST, DEVICE_GAP, MESSAGES, NEWCOMER_STEP, REMOVAL_STEP
 from tests.support.device import Device
 from tests.support.directory import no
@@ -30,6 +31,10 @@ def renewals(office: PostOffice, group_id: str, *devices: Device) -> int:
         and body["message_id"] in office.rooms[group_id].answers
         and (not devices or device_id in {device.device_id for device in devices})
     )
+
+
+def _astray(turn: Turn, group_id: str, ghost: list[str]) -> None:
+    turn.put(lines.need(turn, group_id).with_(astray=[ghost]))
 
 
 def settled(office: PostOffice, *names: str) -> tuple[str, list[Device]]:
@@ -188,6 +193,18 @@ def test_a_removal_asked_for_while_a_renewal_is_refused_is_not_forgotten(office:
     del office.refusals["send_commit"]
     office.pump()
     assert alice.names(group_id) == ["Alice"]
+
+
+def test_a_renewal_that_comes_too_soon_puts_nothing_else_in_doubt(office: PostOffice) -> None:
+    group_id, (alice, _) = settled(office, "Alice", "Bob")
+    ghost = [office.new_id(), roster.UNKNOWN]
+    alice.run(alice.engine._turn(office.now, lambda turn: _astray(turn, group_id, ghost))[0])
+    office.now += AT_LATEST
+    office.refusals["send_commit"] = no(429, "too_soon", retry_after=40)
+    alice.tick()
+    office.pump(alice)
+    assert office.calls("send_commit")[-1]["removed"] == []
+    assert alice.record(group_id).astray == [ghost]
 
 
 @pytest.mark.parametrize("silly", [None, "soon", float("nan"), float("inf"), -1, 1e300])
