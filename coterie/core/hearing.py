@@ -116,7 +116,9 @@ class Hearing(Machine):
         self.completing.forget(group.group_id)
         if group.group_id in self.up_to_date:
             self._ask_for_joins(turn)
-            commits.advance(turn, controls.ask_if_due(turn, group), [])
+            group = lines.need(turn, group.group_id)  # what waited may have been framed anew
+            group = controls.ask_if_due(turn, lines.need(turn, group.group_id))  # rows framed anew have counted on
+            commits.advance(turn, group, [])
             updating.epoch_moved(turn, lines.need(turn, group.group_id))
 
     def _ask_for_joins(self, turn: Turn) -> None:
