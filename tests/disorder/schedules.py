@@ -30,6 +30,7 @@ EXPECTED = {
     "removed_self",
     "gap",
     "tampered",
+    "taken_out",
 }
 """Causes of lines that a schedule explains: people came and went, messages were dropped for good."""
 WEIGHTS = {
@@ -278,6 +279,11 @@ class Play:
         strange = set(one.codes(self.group_id)) - EXPECTED
         must(not strange, "a line that nothing explains", one, strange)
         must(dropped or "gap" not in one.codes(self.group_id), "a gap where nothing was dropped", one)
+        must(
+            dropped or altered or "taken_out" not in one.codes(self.group_id),
+            "a doubt where all was read",
+            one,
+        )
         must(
             one.codes(self.group_id).count("tampered") <= len(altered),
             "one was called altered and was not",

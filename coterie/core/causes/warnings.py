@@ -64,7 +64,7 @@ WARNINGS = {
     "taken_out": Cause(
         Kind.WARNING,
         "{1} took {0} out of this group. Whether {0} had asked to leave is not known here.",
-        "This device missed a message, or came in too late to hear it, so it undoes nothing. Ask {0}: if {1} was not"
+        "This device could not read a message that may have said so, and undoes nothing. Ask {0}: if {1} was not"
         " allowed to, invite {0} again; whoever made the group can remove {1}.",
     ),
     "roles_changed": Cause(

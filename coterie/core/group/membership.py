@@ -72,8 +72,10 @@ def _removal(
         code = "device_removed" if leaf.user_id == committer.user_id else "removed"
     elif roles.sure(group) and not roles.asked(group, leaf):
         return "role_breach", [committer.identity, leaf.identity]
-    else:  # the committer's word, or another member's; a newcomer takes it that the links end for a removal
-        code = "removed" if data.end_invites and not group.told else "taken_out"
+    elif not group.told:  # a newcomer goes by the committer's word: whether the links end
+        code = "removed" if data.end_invites else "left"
+    else:
+        code = "taken_out"
     return code, [leaf.identity, committer.identity]
 
 

@@ -35,7 +35,9 @@ LISTED_FOR = 600_000
 MOST_WRONGED = 1_000
 """Of so many it is remembered that they were thrown out."""
 NEVER = 1 << 53
-"""When this device acts on what it only heard of."""
+"""When this device acts on what it only heard of as a newcomer."""
+UNSURE = NEVER + 1
+"""When it acts on what it was told because it had missed a message."""
 
 
 def asked(group: Group, leaf: Member) -> bool:
@@ -47,8 +49,8 @@ def asked(group: Group, leaf: Member) -> bool:
 
 
 def on_hearsay(group: Group, leaf: Member) -> bool:
-    """Whether it is another member's word alone that this one asked to leave."""
-    return any((identity, due) == (leaf.identity, NEVER) for identity, _, _, due in group.leavers)
+    """Whether it is another member's word alone that this one asked to leave, to a device that was here by then."""
+    return any((identity, due) == (leaf.identity, UNSURE) for identity, _, _, due in group.leavers)
 
 
 def may_remove(turn: Turn, group: Group, committer: Member, leaf: Member) -> bool:
@@ -191,7 +193,8 @@ def _leavers_told(group: Group, present: list[Member], body: dict[Any, Any]) -> 
     standing = {(leaf.identity, leaf.index, leaf.encryption_key) for leaf in present}
     known = {identity for identity, *_ in group.leavers}
     said = {tuple(one) for one in _list(body, "leavers") if _is_leaver(one)}
-    fresh = [[*one, NEVER] for one in sorted(said & standing) if one[0] not in known]
+    due = UNSURE if group.told else NEVER
+    fresh = [[*one, due] for one in sorted(said & standing) if one[0] not in known]
     return group.with_(leavers=[*group.leavers, *fresh])
 
 
