@@ -117,8 +117,7 @@ class Hearing(Machine):
         if group.group_id in self.up_to_date:
             self._ask_for_joins(turn)
             group = lines.need(turn, group.group_id)  # what waited may have been framed anew
-            group = controls.ask_if_due(turn, lines.need(turn, group.group_id))  # rows framed anew have counted on
-            commits.advance(turn, group, [])
+            commits.advance(turn, controls.ask_if_due(turn, group), [])
             updating.epoch_moved(turn, lines.need(turn, group.group_id))
 
     def _ask_for_joins(self, turn: Turn) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from coterie.core.group import lines, outbox
 from coterie.core.hearing import OUTBOX_KEY
 from coterie.core.records import group_key
 from coterie.errors import LocalError, RemoteError, StateError
@@ -10,6 +11,7 @@ from tests.support.device import Device
 from tests.support.directory import no
 from tests.support.friends import friends, same_state
 from tests.support.post_office import PostOffice
+from tests.support.returning import change
 
 
 def line_events(device: Device) -> list[tuple[str, str | None]]:
@@ -299,3 +301,22 @@ def test_a_full_outbox_refuses_lines_and_keeps_those_it_has(
     office.down = False
     office.pump()
     assert bob.texts(group_id) == ["0", "1", "2"]
+
+
+def test_what_is_framed_anew_and_what_is_due_in_the_new_epoch_share_one_count(office: PostOffice) -> None:
+    group_id, (alice, bob) = friends(office, "Alice", "Bob")
+    ask = bob.engine._turn(
+        office.now, lambda turn: outbox.send_control(turn, lines.need(turn, group_id), {"type": "ask"})
+    )
+    bob.run(ask[0])
+    office.pump()
+    change(bob, group_id)  # the invites that Bob asked for are due by now
+    alice.send(group_id, "in the old epoch")
+    office.post(bob)
+    office.post(alice)
+    assert alice.record(group_id).answer_at
+    office.pump(alice)
+    assert not alice.record(group_id).answer_at
+    alice.send(group_id, "in the new one")
+    office.pump()
+    assert bob.texts(group_id) == ["in the old epoch", "in the new one"]
