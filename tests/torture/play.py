@@ -23,7 +23,7 @@ from tests.torture.stage import Actor, Fault, Stage, apart
 BAD = frozenset(
     {
         "bad_join", "fork", "forged_own", "gap", "not_sent", "own_unknown", "replayed", "role_breach",
-        "state_behind", "too_early", "unreadable", "wrong_roster",
+        "state_behind", "taken_out", "task_failed", "too_early", "unreadable", "wrong_roster",
     }
 )  # fmt: skip
 """Causes that an honest service and honest members never give."""
