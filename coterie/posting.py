@@ -43,6 +43,8 @@ class Posting:
         self._tried: dict[bytes, asyncio.Event] = {}
         """Set while a lane's last try came to nothing, and at its end."""
         self._online = asyncio.Event()
+        self._told: set[bytes] = set()
+        """Lanes whose trouble was told; it is not told again before something went through."""
 
     def wake(self, lane: bytes) -> None:
         """The lane may have something to post."""
@@ -72,9 +74,10 @@ class Posting:
         failures = 0
         try:
             while post := await self._outward.next_post(lane):
-                answer = await self._answer(post[1], post[2], quiet=failures > 0)
-                if await self._settled(post, answer, quiet=failures > 0):
+                answer = await self._answer(lane, post[1], post[2])
+                if await self._settled(lane, post, answer):
                     failures = 0
+                    self._told.discard(lane)
                     tried.clear()
                 else:
                     tried.set()
@@ -83,17 +86,17 @@ class Posting:
         finally:
             self._ended(lane, tried)  # at once: a wake that comes now must find no task
 
-    async def _answer(self, function: str, body: dict[str, Any], *, quiet: bool) -> Answer | None:
+    async def _answer(self, lane: bytes, function: str, body: dict[str, Any]) -> Answer | None:
         """The answer, or None when there is none to be had now."""
         try:
             return await self._outward.call(function, body)
         except (Unreachable, Refused):
             return None  # told by the connection's state, and by the client
         except CoterieError as error:  # renewing the token failed: an odd answer, a save
-            self._trouble(error, quiet=quiet)
+            self._trouble(lane, error)
             return None
 
-    async def _settled(self, post: Post, answer: Answer | None, *, quiet: bool) -> bool:
+    async def _settled(self, lane: bytes, post: Post, answer: Answer | None) -> bool:
         """Whether the answer was final, and is saved."""
         key, function, body = post
         if answer is None or not final(function, body, answer.status):
@@ -101,15 +104,16 @@ class Posting:
         try:
             await self._outward.posted(key, answer)
         except CoterieError as error:
-            self._trouble(error, quiet=quiet)
+            self._trouble(lane, error)
             return False
         return True
 
-    def _trouble(self, error: CoterieError, *, quiet: bool) -> None:
+    def _trouble(self, lane: bytes, error: CoterieError) -> None:
         """What may pass is told once and tried again; a lost storage does not pass."""
         if isinstance(error, StorageLost):
             raise error
-        if not quiet:
+        if lane not in self._told:
+            self._told.add(lane)
             self._outward.problem(error.code, error.sentence)
 
     async def _pause(self, failures: int, answer: Answer | None) -> None:
