@@ -19,18 +19,18 @@ from tests.torture.theatre import Billing, House, house, worker
 
 SEED = int(os.environ.get("TORTURE_SEED") or secrets.randbits(32))
 FAULTS = {
-    "act before saving": (("turns.py", "await self._save(step)", "_one_turn", "go"), "state_behind|reused"),
+    "act before saving": (("turns.py", "await self._save(step)", "_one_turn", "go"), "state_behind|reused|forged_own"),
     "lose the last save": (
         ("transport/http.py", "await self._http.request(", "request", "stop"),
-        "state_behind|reused|lost",
+        "state_behind|reused|lost|on the screen",
     ),
     "save the cursor apart": (
         ("turns.py", "await self._store.commit(step.changes)", "_save", "go"),
         "lines|lost|causes|stuck",
     ),
     "drop the outbox": (
-        ("transport/http.py", "await self._http.request(", "request", "stop"),
-        "lost|forged_own",
+        ("turns.py", "await self._store.commit(step.changes)", "_save", "go"),
+        "lines|lost|forged_own",
     ),
 }
 """What is wrong with the client, where it is killed, and how that shows.
