@@ -19,7 +19,10 @@ from tests.torture.theatre import Billing, House, house, worker
 
 SEED = int(os.environ.get("TORTURE_SEED") or secrets.randbits(32))
 FAULTS = {
-    "act before saving": (("turns.py", "await self._save(step)", "_one_turn", "go"), "state_behind|reused|forged_own"),
+    "act before saving": (
+        ("turns.py", "await self._save(step)", "_one_turn", "go"),
+        "state_behind|reused|forged_own",
+    ),
     "lose the last save": (
         ("transport/http.py", "await self._http.request(", "request", "stop"),
         "state_behind|reused|lost|on the screen",
