@@ -130,7 +130,7 @@ async def test_a_service_that_was_put_back_from_a_backup(
     service = make_service(**PACE)
     server, name = with_database(service.database, "postgres"), urlsplit(service.database).path[1:]
     async with together(service.url, tmp_path, "Alice", "Bob") as (group_id, (alice, bob)):
-        for person in (alice, bob):  # else a commit would be lost: nobody could come back from an epoch that is gone
+        for person in (alice, bob):  # a commit that is lost is another case: nobody comes back from its epoch
             await person.until(lambda person=person: renewed(person, group_id))
         await alice.client.send_text(group_id=group_id, text="kept")
         await bob.sees(group_id, "kept")
