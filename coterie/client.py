@@ -40,9 +40,9 @@ class Client(Account):
         self._group(group_id)
         below = self._line_key(group_id, before) if before else None
         async with self._turn:  # a line must not move from the outbox to the history between the two
-            rows = await self._store.page("messages", group_key(group_id), before=below, limit=limit)
-            opened = self._engine.open_group(group_id, rows, newest=before is None)
-        return opened | {"more": len(rows) == limit}
+            rows = await self._store.page("messages", group_key(group_id), before=below, limit=limit + 1)
+            opened = self._engine.open_group(group_id, rows[-limit:], newest=before is None)
+        return opened | {"more": len(rows) > limit}
 
     def _line_key(self, group_id: str, key: str) -> bytes:
         try:

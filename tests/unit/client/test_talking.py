@@ -233,6 +233,8 @@ async def test_history_comes_in_pages(exchange: Exchange) -> None:
     older = await alice.client.open_group(group_id=group_id, before=page["lines"][0]["key"], limit=100)
     assert [line["text"] for line in older["lines"]][-4:] == ["0", "1", "2", "3"]
     assert not older["more"]
+    whole = await alice.client.open_group(group_id=group_id, limit=len(page["lines"] + older["lines"]))
+    assert (len(whole["lines"]), whole["more"]) == (len(page["lines"] + older["lines"]), False)
 
 
 NOWHERE = "00000000-0000-4000-8000-000000000000"
