@@ -236,7 +236,7 @@ export async function keys_of_before() {
   await store.close();
 }
 
-/** Locking ends the keys of all tabs, and a new lock holds, also where files can't be written. */
+/** Locking ends the keys of all tabs, also where files can't be written. */
 export async function locked_without_files() {
   const { createSyncAccessHandle } = FileSystemFileHandle.prototype;
   const fails = () => Promise.reject(new DOMException("no space", "QuotaExceededError"));
@@ -251,6 +251,24 @@ export async function locked_without_files() {
     FileSystemFileHandle.prototype.createSyncAccessHandle = createSyncAccessHandle;
   }
   await refused(openStore("files"), "locked_passphrase");
+}
+
+/** A lock that was changed holds, and is known in all tabs, though the seed before could not be done away with. */
+export async function a_lock_with_a_seed_left() {
+  const { removeEntry } = FileSystemDirectoryHandle.prototype;
+  const store = await filled("left");
+  FileSystemDirectoryHandle.prototype.removeEntry = () => Promise.reject(new DOMException("in use", "NoModificationAllowedError"));
+  try {
+    const said = await told(() => store.keep("passphrase", {}, { passphrase: "a passphrase" }));
+    assert(said.some(({ master }) => master), "the other tabs don't have the key");
+  } finally {
+    FileSystemDirectoryHandle.prototype.removeEntry = removeEntry;
+  }
+  await store.lock();
+  await refused(openStore("left"), "locked_passphrase");
+  await unlock({ passphrase: "a passphrase" }, "left");
+  await (await openStore("left")).close();
+  assert((await seeds("left")).filter(([, seed]) => seed.some(Boolean)).length === 1, "a seed was left at the next start");
 }
 
 /** A key that is gone is said, and nothing is deleted or made anew. */

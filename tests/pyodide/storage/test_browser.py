@@ -207,6 +207,7 @@ def test_other_versions_in_other_tabs(case: str, tab: Tab) -> None:
         "renewed_with_a_file_that_was_there",
         "keys_of_before",
         "locked_without_files",
+        "a_lock_with_a_seed_left",
         "locked",
         "lost_key",
         "cleared",

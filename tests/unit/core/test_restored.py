@@ -65,15 +65,20 @@ def test_who_left_what_the_service_has_lost_and_comes_again_reads_every_line(off
     assert office.rooms[group_id].acked[dan.device_id] == len(office.rooms[group_id].envelopes)
 
 
-def test_who_saw_the_loss_and_is_let_in_again_soon_reads_every_line(office: PostOffice) -> None:
-    group_id, (alice, bob, dan) = friends(office, "Alice", "Bob", "Dan")
+def all_see_a_loss(office: PostOffice, group_id: str, speaker: Device, *others: Device) -> None:
+    """The service loses thirty lines that all have read, and all notice it."""
     backup = kept(office, group_id)
     for number in range(30):
-        bob.send(group_id, f"lost {number}")
+        speaker.send(group_id, f"lost {number}")
     office.pump()
     lose(office, group_id, backup)
-    notice(office, group_id, alice, bob, dan)
+    notice(office, group_id, speaker, *others)
     office.pump()
+
+
+def test_who_saw_the_loss_and_is_let_in_again_soon_reads_every_line(office: PostOffice) -> None:
+    group_id, (alice, bob, dan) = friends(office, "Alice", "Bob", "Dan")
+    all_see_a_loss(office, group_id, bob, alice, dan)
     assert dan.record(group_id).went_back == 30
     alice.remove(group_id, dan)
     office.pump()
@@ -89,13 +94,7 @@ def test_who_saw_the_loss_and_is_added_anew_is_asked(office: PostOffice) -> None
     office.pump()
     dan.ask(link, "Dan")
     office.pump()
-    backup = kept(office, group_id)
-    for number in range(30):
-        bob.send(group_id, f"lost {number}")
-    office.pump()
-    lose(office, group_id, backup)
-    notice(office, group_id, alice, bob, dan)
-    office.pump()
+    all_see_a_loss(office, group_id, bob, alice, dan)
     dan.online = False
     alice.remove(group_id, dan)
     office.pump()
