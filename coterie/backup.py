@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
-from uuid import UUID
 
 from coterie.core import keys
 from coterie.core.archive import GROUP, SEQ, Held, Restored, is_history
@@ -17,7 +16,7 @@ from coterie.core.backup import HEADER_SIZE, MAX_FILE, Header, Reader, Writer, r
 from coterie.core.effects import Step
 from coterie.core.engine import Engine
 from coterie.core.keys import Stretch
-from coterie.core.mls import Mls
+from coterie.core.mls import Mls, new_id
 from coterie.core.records import Chat, Line
 from coterie.errors import StateError
 from coterie.ports import Store
@@ -85,7 +84,7 @@ class Backups:
         keys.check_passphrase(passphrase)
         header = Header.new(self._mls, self._user_id())
         key = await self._key(header, passphrase)
-        self._backup = _Backup(self._new_id(), self._pieces(header, Writer(self._mls, header, key)))
+        self._backup = _Backup(new_id(self._mls), self._pieces(header, Writer(self._mls, header, key)))
         return {"backup_id": self._backup.id}
 
     async def backup_read(self, *, backup_id: str) -> bytes:
@@ -135,7 +134,7 @@ class Backups:
 
         `mine`: the user says that a file of another user is theirs, of a time when they were here as somebody else.
         """
-        self._restore = _Restore(self._new_id(), passphrase, mine)
+        self._restore = _Restore(new_id(self._mls), passphrase, mine)
         return {"restore_id": self._restore.id}
 
     async def restore_write(self, *, restore_id: str, data: bytes) -> dict[str, Any]:
@@ -207,9 +206,6 @@ class Backups:
                 places[chat].update(key[GROUP:end] for key, _ in rows)
                 before = rows[0][0]
         return Held(cursors, places)
-
-    def _new_id(self) -> str:
-        return str(UUID(bytes=self._mls.random_bytes(16), version=4))
 
     def _user_id(self) -> str:
         backend = self._engine().backend

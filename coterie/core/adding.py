@@ -11,6 +11,7 @@ from typing import Any
 from coterie.core import people
 from coterie.core.effects import DIRECTORY_LANE
 from coterie.core.group import commits, fetching, lines, outbox
+from coterie.core.mls import new_id
 from coterie.core.records import Group, Outgoing, group_key
 from coterie.core.state import Turn
 from coterie.errors import StateError
@@ -28,7 +29,7 @@ def ask(turn: Turn, group_id: str, user_id: str, accept: list[str]) -> str:
     own = turn.backend.user_id
     if user_id != own and not any(one.user_id == user_id for one in people.met(turn).values()):
         raise StateError("unknown_person", UNKNOWN)
-    claim_id = lines.new_id(turn)
+    claim_id = new_id(turn.mls)
     note = {"group_id": group.group_id, "user_id": user_id, "accept": accept}
     fields = {"claim_id": claim_id, "user_ids": [user_id]}
     outbox.post(turn, DIRECTORY_LANE, "key_packages_claim", fields, note=note)

@@ -16,7 +16,7 @@ from coterie.core.backup import refused
 from coterie.core.causes import sentence
 from coterie.core.content import load, received_name
 from coterie.core.effects import Call, Row
-from coterie.core.group import lines
+from coterie.core.mls import new_id
 from coterie.core.records import Chat, Contact, Group, Line, Me, Profile, UserRow, group_key
 from coterie.core.state import Turn
 from coterie.errors import ContentError, StorageError
@@ -53,7 +53,7 @@ def records(turn: Turn) -> Iterator[UserRow]:
     for known in people.met(turn).values():
         if known.identity != turn.identity:
             kept = turn.get(Contact, known.identity.encode()) or Contact(
-                id=lines.new_id(turn),
+                id=new_id(turn.mls),
                 rev=1,
                 modified_at=turn.now,
                 identity=known.identity,
@@ -227,7 +227,7 @@ def _mark(turn: Turn, group_id: str, place: bytes) -> None:
     """A line behind the last one from the backup, in a group that goes on."""
     seq, index = int.from_bytes(place[:SEQ]), int.from_bytes(place[SEQ:])
     line = Line(
-        id=lines.new_id(turn),
+        id=new_id(turn.mls),
         rev=1,
         modified_at=turn.now,
         group_id=group_id,

@@ -9,6 +9,7 @@ from coterie.core import content as contents
 from coterie.core.effects import Call
 from coterie.core.group import commits, lines, outbox
 from coterie.core.group.commits import Newcomer
+from coterie.core.mls import new_id
 from coterie.core.records import Chat, Group, Invite, Leaf, Line, Outgoing, Profile, Seen, Sent, group_key
 from coterie.core.state import Turn
 from coterie.errors import StateError
@@ -27,14 +28,14 @@ def new_group(turn: Turn, name: str) -> Group:
     """A group with this device in it, and the call that tells the service."""
     group = _rows(turn, name)
     info = turn.backend.group_info(group.mls_id)
-    message_id = lines.new_id(turn)
+    message_id = new_id(turn.mls)
     return outbox.call(
         turn, group, "group_create", group_id=group.group_id, group_info=info, message_id=message_id
     )
 
 
 def _rows(turn: Turn, name: str) -> Group:
-    group_id, own = lines.new_id(turn), lines.own_identity(turn)
+    group_id, own = new_id(turn.mls), lines.own_identity(turn)
     mls_id = turn.backend.create_group(device.group_data(group_key(group_id), own))
     group = Group(
         group_id=group_id,

@@ -11,6 +11,7 @@ from coterie.core import causes, device, entering, invite, views
 from coterie.core import content as contents
 from coterie.core.effects import DEVICE_LANE, Call
 from coterie.core.group import lines, outbox
+from coterie.core.mls import new_id
 from coterie.core.records import Group, Invitation, Join, Me, Outgoing, group_key
 from coterie.core.state import Turn
 from coterie.errors import InviteError, StateError
@@ -34,7 +35,7 @@ def set_name(turn: Turn, name: str) -> Me:
     me = (
         old.changed(turn.now, name=clean)
         if old
-        else Me(id=lines.new_id(turn), rev=1, modified_at=turn.now, name=clean)
+        else Me(id=new_id(turn.mls), rev=1, modified_at=turn.now, name=clean)
     )
     turn.put(me)
     turn.show("named", name=clean)
@@ -72,7 +73,7 @@ def start(turn: Turn, link: invite.Link, preview: invite.Preview, name: str) -> 
     package = turn.backend.create_key_package()
     hello = invite.seal_hello(turn.mls, keys.preview, link.invite_id, package.bytes, me.name)
     join = Join(
-        join_id=lines.new_id(turn),
+        join_id=new_id(turn.mls),
         invite_id=link.invite_id,
         secret=link.secret,
         key_package=package.bytes,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
+from uuid import UUID
 
 Bytes = bytes  # the class below has a property of that name
 
@@ -182,3 +183,8 @@ class Mls(Protocol):
     def open(self, key: bytes, sealed: bytes, associated_data: bytes) -> bytes: ...
     def hkdf(self, secret: bytes, salt: bytes, info: bytes, length: int) -> bytes: ...
     def random_bytes(self, length: int) -> bytes: ...
+
+
+def new_id(mls: Mls) -> str:
+    """A random UUID (version 4)."""
+    return str(UUID(bytes=mls.random_bytes(16), version=4))

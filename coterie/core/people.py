@@ -12,10 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
-from uuid import UUID
 
 from coterie.core import views
-from coterie.core.mls import Member
+from coterie.core.mls import Member, new_id
 from coterie.core.records import Contact, Group
 from coterie.core.state import Turn
 
@@ -113,7 +112,7 @@ def hear(turn: Turn, sender: Member) -> None:
 
 def _contact(turn: Turn, leaf: Member, name: str, *, heard: bool) -> Contact:
     return Contact(
-        id=str(UUID(bytes=turn.mls.random_bytes(16), version=4)),
+        id=new_id(turn.mls),
         rev=1,
         modified_at=turn.now,
         identity=leaf.identity,

@@ -11,7 +11,7 @@ from typing import Any
 from coterie.core import device, people
 from coterie.core.effects import CatchUp
 from coterie.core.group import lines, rejoin
-from coterie.core.mls import Member
+from coterie.core.mls import Member, new_id
 from coterie.core.records import SERVICE_BEHIND, Group, Outgoing, group_key
 from coterie.core.state import Turn
 from coterie.errors import StateError
@@ -107,7 +107,7 @@ def _begin(turn: Turn, group: Group, info: bytes) -> None:
         order=group.next_order,
         kind="rejoin",
         function="send_commit",
-        message_id=lines.new_id(turn),
+        message_id=new_id(turn.mls),
         group_id=group.group_id,
         epoch=built.epoch,
         mls_bytes=built.commit,

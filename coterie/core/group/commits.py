@@ -14,6 +14,7 @@ from typing import Any
 from coterie.core import invite as invites
 from coterie.core import people
 from coterie.core.group import lines, outbox, pace, roles, roster, tasks
+from coterie.core.mls import new_id
 from coterie.core.records import Group, Invite, Outgoing
 from coterie.core.state import Turn
 from coterie_wire import CommitData
@@ -195,7 +196,7 @@ def _build(
         order=group.next_order - 1,
         kind="commit",
         function="invite_complete" if by_link else "send_commit",
-        message_id=lines.new_id(turn),
+        message_id=new_id(turn.mls),
         group_id=group.group_id,
         epoch=group.epoch,
         counter=group.counter,

@@ -99,15 +99,17 @@ def _learn_invite(turn: Turn, group: Group, body: dict[str, Any]) -> None:
                 turn.put(made)
 
 
+def _invites(turn: Turn, group: Group) -> list[Invite]:
+    return [invite for invite in turn.rows(Invite) if invite.group_id == group.group_id]
+
+
 def _alive(turn: Turn, group: Group) -> list[Invite]:
-    return [
-        invite for invite in turn.rows(Invite) if invite.group_id == group.group_id and invite.alive(turn.now)
-    ]
+    return [invite for invite in _invites(turn, group) if invite.alive(turn.now)]
 
 
 def _make_room(turn: Turn, group: Group) -> None:
     """For one more invite: of those that are over, the oldest are forgotten."""
-    known = [one for one in turn.rows(Invite) if one.group_id == group.group_id and one.tag_key]
+    known = [one for one in _invites(turn, group) if one.tag_key]
     over = sorted((one for one in known if not one.alive(turn.now)), key=lambda one: one.created_at)
     for one in over[: max(0, len(known) + 1 - MAX_KEPT)]:
         turn.delete(one)

@@ -10,7 +10,7 @@ from typing import Any
 from coterie.core import people
 from coterie.core.effects import DIRECTORY_LANE
 from coterie.core.group import lines, outbox
-from coterie.core.mls import Member
+from coterie.core.mls import Member, new_id
 from coterie.core.records import Group, Outgoing, group_key
 from coterie.core.state import Turn
 from coterie_wire import WireError, from_hex, is_uuid
@@ -24,7 +24,7 @@ def ask(turn: Turn, group: Group, identities: list[str]) -> None:
     users = sorted({identity.partition("#")[0] for identity in identities})
     for some in (users[start : start + MOST_USERS] for start in range(0, len(users), MOST_USERS)):
         wanted = [identity for identity in identities if identity.partition("#")[0] in some]
-        fields = {"claim_id": lines.new_id(turn), "user_ids": some}
+        fields = {"claim_id": new_id(turn.mls), "user_ids": some}
         note = {"group_id": group.group_id, "identities": wanted}
         outbox.post(turn, DIRECTORY_LANE, "key_packages_claim", fields, note=note)
 

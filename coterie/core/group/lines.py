@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from uuid import UUID
 
 from coterie.core import causes, views
 from coterie.core import content as contents
 from coterie.core.effects import Drain
-from coterie.core.mls import Member
+from coterie.core.mls import Member, new_id
 from coterie.core.records import Group, Line, Me, Profile, Seen, group_key
 from coterie.core.state import Turn
 from coterie.errors import StateError
@@ -19,11 +18,6 @@ ASKED_WITHIN = 60_000
 """How long it takes at most until who missed a message asks for what it may have said, in milliseconds."""
 TURN_STEP = 3_000
 """How long the next leaf waits for the one before it to act for all (somebody left, or asked), in milliseconds."""
-
-
-def new_id(turn: Turn) -> str:
-    """A random UUID (version 4)."""
-    return str(UUID(bytes=turn.mls.random_bytes(16), version=4))
 
 
 def need(turn: Turn, group_id: str) -> Group:
@@ -94,7 +88,7 @@ def notice(
     if causes.hides(code):
         group = _doubting(turn, group)
     line = Line(
-        id=new_id(turn),
+        id=new_id(turn.mls),
         rev=1,
         modified_at=turn.now,
         group_id=group.group_id,
@@ -132,7 +126,7 @@ def text_line(
 ) -> Line:
     """A line of text, not yet saved."""
     return Line(
-        id=new_id(turn),
+        id=new_id(turn.mls),
         rev=1,
         modified_at=turn.now,
         group_id=group.group_id,
@@ -189,7 +183,7 @@ def learn_name(turn: Turn, group: Group, identity: str, name: object, *, hearsay
         turn.put(old.changed(turn.now, name=clean, hearsay=hearsay))
     else:
         profile = Profile(
-            id=new_id(turn),
+            id=new_id(turn.mls),
             rev=1,
             modified_at=turn.now,
             group_id=group.group_id,

@@ -15,6 +15,7 @@ from coterie.core import content as contents
 from coterie.core import views
 from coterie.core.effects import CatchUp, Drain
 from coterie.core.group import lines
+from coterie.core.mls import new_id
 from coterie.core.records import BEHIND, Group, Me, Outgoing, Sent
 from coterie.core.state import Turn
 from coterie.errors import RemoteError, StateError
@@ -76,7 +77,7 @@ def _encrypt(
         order=order,
         kind="message",
         function="send_message",
-        message_id=lines.new_id(turn),
+        message_id=new_id(turn.mls),
         group_id=group.group_id,
         epoch=group.epoch,
         counter=group.counter,

@@ -34,6 +34,10 @@ LISTED_FOR = 600_000
 """How long somebody who was thrown out is listed at the service while they are brought back, in milliseconds."""
 MOST_WRONGED = 1_000
 """Of so many it is remembered that they were thrown out."""
+MOST_TOLD = 500
+"""So many of each are told in a handover, and taken from one."""
+MAX_IDENTITY = 255
+"""Bytes of an identity in a leaf; a handover may claim any."""
 NEVER = 1 << 53
 """When this device acts on what it only heard of as a newcomer."""
 UNSURE = NEVER + 1
@@ -180,12 +184,6 @@ def handed_over(turn: Turn, group: Group, body: dict[Any, Any]) -> Group:
     present = turn.backend.members(group.mls_id)
     group = _leavers_told(group, present, body)
     return group.with_(in_doubt=False) if group.told else _breaches_told(turn, group, present, body)
-
-
-MOST_TOLD = 500
-"""So many of each are told, and taken from a handover."""
-MAX_IDENTITY = 255
-"""Bytes of an identity in a leaf; a handover may claim any."""
 
 
 def _leavers_told(group: Group, present: list[Member], body: dict[Any, Any]) -> Group:

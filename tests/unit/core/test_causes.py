@@ -14,6 +14,7 @@ from coterie.core import causes, content
 from coterie.core.causes import CAUSES, Kind
 from coterie.core.engine import Engine
 from coterie.core.group import lines
+from coterie.core.mls import new_id
 from coterie.core.records import Group, group_key
 from coterie.core.state import Turn
 from coterie_wire import Envelope
@@ -161,9 +162,7 @@ def not_sent(pair: Pair) -> None:
 def not_added(pair: Pair) -> None:
     def work(turn: Turn) -> None:
         group = lines.need(turn, pair.group_id)
-        turn.put(
-            group.with_(adding=[[f"{lines.new_id(turn)}#{lines.new_id(turn)}", b"key", b"no key package"]])
-        )
+        turn.put(group.with_(adding=[[f"{new_id(turn.mls)}#{new_id(turn.mls)}", b"key", b"no key package"]]))
 
     pair.bob.run(pair.bob.engine._turn(pair.office.now, work)[0])
     pair.bob.tick()
