@@ -122,11 +122,13 @@ class Page:
 
     def __init__(
         self,
+        mls: Any,
         origin: str,
         storage: Any,
         stretch: Callable[..., Awaitable[Any]],
         on_event: Callable[[str], None],
     ) -> None:
+        self._mls = mls
         self._origin = origin
         self._storage = storage
         self._stretch = stretch
@@ -177,7 +179,7 @@ class Page:
                 return self._client.snapshot()
             store = await IndexedDbStore.open(self._storage)
             client = Client(
-                mls=importlib.import_module("coterie_mls"),
+                mls=self._mls,
                 store=store,
                 transport=FetchTransport(self._origin),
                 clock=BrowserClock(),
@@ -250,7 +252,7 @@ def _fields(fields: str, data: Any) -> dict[str, Any]:
 def open_page(
     origin: str, storage: Any, stretch: Callable[..., Awaitable[Any]], on_event: Callable[[str], None]
 ) -> Page:
-    """The page's client, not started yet: nothing is opened before `start`.
+    """The page's client, not started yet: nothing is opened before `start`, but all code is there for it.
 
     `origin` is where the service is, `storage` the module `web/store.js`, `stretch` that of `web/stretching.js`;
     `on_event` takes each event as JSON text.
@@ -258,4 +260,5 @@ def open_page(
     log = logging.getLogger("coterie")
     log.handlers[:] = [ConsoleHandler()]
     log.propagate = False
-    return Page(origin, storage, stretch, on_event)
+    mls = importlib.import_module("coterie_mls")  # not with this module, which the snapshot of the heap holds
+    return Page(mls, origin, storage, stretch, on_event)

@@ -165,7 +165,8 @@ class Turns:
 
     async def _reload(self) -> None:
         """The engine as the store has it."""
-        self._engine = Engine.load(self._mls, {table: await self._store.load(table) for table in IN_MEMORY})
+        rows = await asyncio.gather(*(self._store.load(table) for table in IN_MEMORY))
+        self._engine = Engine.load(self._mls, dict(zip(IN_MEMORY, rows, strict=True)))
 
     async def _stop(self) -> None:
         """End all tasks. A turn that has begun is saved to its end."""

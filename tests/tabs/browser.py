@@ -36,8 +36,9 @@ SOON = SOON_MS / 1000
 class Tab:
     """One tab, and what its asker told."""
 
-    def __init__(self, page: Page, heard: Callable[["Tab", str, str], None]) -> None:
+    def __init__(self, page: Page, devtools: CDPSession, heard: Callable[["Tab", str, str], None]) -> None:
         self.page = page
+        self._devtools = devtools
         self.open = True
         self.starts: list[float] = []
         """When an owner answered this tab: a first one, then each that took over; milliseconds since 1970."""
@@ -81,9 +82,8 @@ class Tab:
     async def kill(self) -> None:
         """End its renderer process, worker and all, at whatever it is doing."""
         self.open = False
-        devtools: CDPSession = await self.page.context.new_cdp_session(self.page)
         async with self.page.expect_event("crash"):
-            killing = asyncio.ensure_future(devtools.send("Page.crash"))
+            killing = asyncio.ensure_future(self._devtools.send("Page.crash"))
         killing.cancel()
         with contextlib.suppress(asyncio.CancelledError, Exception):
             await killing
@@ -122,7 +122,7 @@ class Tabs:
         page = await self._context.new_page()
         page.on("pageerror", lambda error: self.complaints.append(f"page error: {error}"))
         page.on("console", self._console)
-        tab = Tab(page, self._heard)
+        tab = Tab(page, await self._context.new_cdp_session(page), self._heard)
         await page.expose_function("told", tab.told)
         await page.goto(self._origin)
         await page.wait_for_function("document.querySelector('form, nav') !== null")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from dataclasses import fields as fields_of
+from functools import cache
 from typing import Any, ClassVar, Self
 from uuid import UUID
 
@@ -21,6 +22,7 @@ def corrupt(table: str) -> StorageError:
     return StorageError("corrupt_row", f"A row of the table “{table}” cannot be read.")
 
 
+@cache  # a start reads some thousand fields
 def _type_of(annotation: str) -> type | None:
     return _TYPES.get(annotation.partition("[")[0])
 
