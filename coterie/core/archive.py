@@ -275,6 +275,9 @@ def view(turn: Turn, chat: Chat) -> dict[str, Any]:
         "can_send": False,
         "can_forget": True,
         "can_rejoin": False,
+        "again": None,
+        "after": None,
+        "goes_on_in": None,
     }
 
 

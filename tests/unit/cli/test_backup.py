@@ -87,6 +87,7 @@ def test_a_profile_that_is_gone_comes_back_as_history(coterie: Coterie, file: Pa
     status, out, _ = coterie("new", "chat", typed="")
     assert status == 0
     assert "hello Alice" in out
+    assert coterie("new", "chat", typed="/again\n")[::2] == (1, "This device is not registered yet.\n")
 
 
 def test_a_passphrase_that_is_wrong_and_a_file_that_is_cut_change_nothing(

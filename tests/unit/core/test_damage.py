@@ -73,6 +73,7 @@ def test_a_damaged_group_is_set_aside_and_the_others_go_on(office: PostOffice) -
     assert "the group “Friends”" in alice.engine.damage
     view = alice.group(group_id)
     assert (view["state"], view["can_send"], view["can_forget"]) == ("archive", False, True)
+    assert view.keys() == alice.group(other).keys()
     assert "damaged" in view["why"]
     assert alice.texts(group_id) == ["before"]
     talks(office, other, alice, bob)
