@@ -23,11 +23,12 @@ TABLES = (
     "invites",  # key: invite_id
     "joins",  # key: join_id: own joins that wait
     "profiles",  # key: group UUID ‖ identity
-    "seen",  # key: group UUID ‖ digest of (sender, content id)
+    "seen",  # key: group UUID ‖ digest of something that happens once in a group
     "packages",  # key: KeyPackageRef: own key packages that others can claim
     "invitations",  # key: group UUID: Welcomes that were not asked for
     "contacts",  # key: identity: people of groups that are over, with their keys
     "leaves",  # key: group UUID ‖ leaf index (u32): when a member's keys were renewed
+    "recent",  # key: group UUID ‖ digest of a sender (15) ‖ segment (u8): what came last, to be shown once
 )
 """All tables of a device's state. Keys sort as bytes."""
 

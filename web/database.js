@@ -6,6 +6,7 @@ const TABLES_1 = [
 ]; // prettier-ignore
 const TABLES_2 = ["packages", "invitations", "contacts"];
 const TABLES_3 = ["leaves"];
+const TABLES_4 = ["recent"];
 export const WRITER = "writer"; // one row: "version" -> how many commits there were
 export const KEYS = "keys"; // one row: "ring" -> what the keys of all other rows come from (web/at_rest.js)
 
@@ -22,6 +23,9 @@ export const UPGRADES = [
     for (const table of TABLES_3) db.createObjectStore(table);
   },
   (db) => db.createObjectStore(KEYS),
+  (db) => {
+    for (const table of TABLES_4) db.createObjectStore(table);
+  },
 ];
 
 /** `name` is the code, `message` the sentence; Python turns it into StorageError, or StorageLost for the last two. */

@@ -10,7 +10,19 @@ from coterie.core.effects import Call
 from coterie.core.group import commits, lines, outbox
 from coterie.core.group.commits import Newcomer
 from coterie.core.mls import new_id
-from coterie.core.records import Chat, Group, Invite, Leaf, Line, Outgoing, Profile, Seen, Sent, group_key
+from coterie.core.records import (
+    Chat,
+    Group,
+    Invite,
+    Leaf,
+    Line,
+    Outgoing,
+    Profile,
+    Recent,
+    Seen,
+    Sent,
+    group_key,
+)
 from coterie.core.state import Turn
 from coterie.errors import StateError
 
@@ -131,7 +143,7 @@ def forget(turn: Turn, group_id: str, line_keys: list[bytes]) -> None:
 
 
 def _delete_rows(turn: Turn, group: Group) -> None:
-    for kind in (Group, Leaf, Outgoing, Profile, Seen):
+    for kind in (Group, Leaf, Outgoing, Profile, Recent, Seen):
         for record in turn.rows(kind, group.key):
             turn.delete(record)
     elsewhere: list[Invite | Sent] = [*turn.rows(Invite), *turn.rows(Sent)]

@@ -18,7 +18,7 @@ from coterie.errors import ContentError, LocalError, RemoteError
 MAX_TOKEN = 16 * 1024
 """Characters; too few for JSON nested so deep that a WebAssembly Python dies of it."""
 EXPORT_VERSION = 1
-EXPORTED = ("groups", "chats", "messages", "profiles", "seen")
+EXPORTED = ("groups", "chats", "messages", "profiles", "recent", "seen")
 """Tables that a copy takes along; never the session, and nothing that would send."""
 
 

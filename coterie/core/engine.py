@@ -20,7 +20,7 @@ from coterie.core import (
     updating,
 )
 from coterie.core.effects import Call, Step
-from coterie.core.group import lines, outbox
+from coterie.core.group import lines, once, outbox
 from coterie.core.hearing import Hearing
 from coterie.core.records import Group, Invite, Me, group_key
 from coterie.core.state import Turn
@@ -47,7 +47,7 @@ class Engine(Hearing):
 
         def work(turn: Turn) -> dict[str, Any]:
             group = lines.need(turn, group_id)
-            if asked and not lines.first_time(turn, group, "asked", asked, group.cursor):
+            if asked and not once.is_new(turn, group, "asked", asked):
                 return {}
             view = outbox.send_text(turn, group_id, text)
             if group_id in self.up_to_date:  # so many lines may have made the leaf due

@@ -14,7 +14,7 @@ from typing import Any
 from coterie.core import content as contents
 from coterie.core import people, views
 from coterie.core.effects import Acknowledge, CatchUp
-from coterie.core.group import commits, controls, leaves, lines, membership, outbox, pace, rejoin
+from coterie.core.group import commits, controls, leaves, lines, membership, once, outbox, pace, rejoin
 from coterie.core.mls import Member
 from coterie.core.records import SERVICE_BEHIND, Group, Outgoing, Sent, group_key
 from coterie.core.state import Turn
@@ -210,7 +210,7 @@ def _application(turn: Turn, group: Group, envelope: Envelope, opened: Any) -> G
         content = contents.decode(opened.data)
     except ContentError:
         return lines.notice(turn, group, "bad_content", at=at(envelope))
-    if not lines.first_time(turn, group, sender.identity, content.id, envelope.seq):
+    if not once.is_new(turn, group, sender.identity, content.id):
         return lines.counted(group, "repeated")
     if envelope.sender_device == sender.device_id:
         people.hear(turn, sender)

@@ -138,22 +138,22 @@ def text_line(
     )
 
 
-def first_time(turn: Turn, group: Group, sender: str, content_id: bytes, seq: int) -> bool:
-    """Whether this content of this sender is new; remembers it."""
-    digest = _seen(group, sender, content_id)
+def first_time(turn: Turn, group: Group, what: str, which: bytes, seq: int) -> bool:
+    """Whether this happens in the group for the first time; remembers it for good. Messages: `once.is_new`."""
+    digest = _seen(group, what, which)
     if turn.get(Seen, group.key + digest):
         return False
     turn.put(Seen(group_id=group.group_id, seq=seq, digest=digest))
     return True
 
 
-def _seen(group: Group, sender: str, content_id: bytes) -> bytes:
-    return hashlib.sha256(group.key + sender.encode() + content_id).digest()[:16]
+def _seen(group: Group, what: str, which: bytes) -> bytes:
+    return hashlib.sha256(group.key + what.encode() + which).digest()[:16]
 
 
-def was_seen(turn: Turn, group: Group, sender: str, content_id: bytes) -> bool:
+def was_seen(turn: Turn, group: Group, what: str, which: bytes) -> bool:
     """Whether `first_time` was asked about it before."""
-    return turn.get(Seen, group.key + _seen(group, sender, content_id)) is not None
+    return turn.get(Seen, group.key + _seen(group, what, which)) is not None
 
 
 def once_an_hour(turn: Turn, group: Group, code: str) -> bool:

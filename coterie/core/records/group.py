@@ -251,9 +251,31 @@ class Profile(UserRow):
         return group_key(self.group_id) + self.identity.encode()
 
 
+SEGMENTS = 8
+"""Rows of a sender; the oldest is written over."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recent(Record):
+    """What came last from one sender, so that it is shown once: a segment of it (`core/group/once.py`)."""
+
+    TABLE = "recent"
+    group_id: str
+    place: bytes
+    """Of the sender: 15 bytes of a digest."""
+    number: int
+    """Of the segment, counted from the sender's first."""
+    digests: list[bytes] = field(default_factory=list)
+    """Of content ids, 8 bytes each, the oldest first."""
+
+    @property
+    def key(self) -> bytes:
+        return group_key(self.group_id) + self.place + bytes([self.number % SEGMENTS])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen(Record):
-    """Digest of (sender, content id) of a message, so that it is shown once."""
+    """Digest of something that happens once in a group: a leaf that came, a Welcome that served, an hour's cause."""
 
     TABLE = "seen"
     group_id: str

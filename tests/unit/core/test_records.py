@@ -45,6 +45,7 @@ SAMPLES: list[Record] = [
     ),
     Profile(id=UUID, rev=1, modified_at=2, group_id=UUID, identity="u#d", name="Ada"),
     records.Seen(group_id=UUID, seq=1, digest=bytes(16)),
+    records.Recent(group_id=UUID, place=bytes(15), number=5, digests=[bytes(8)]),
     records.Device(name="Desk", guest=False, ended="session_ended"),
     records.Package(ref=bytes(32), not_after=5, last_resort=True, package=b"k"),
     records.Invitation(
@@ -115,7 +116,7 @@ def test_user_rows_can_be_synced_one_day_and_mls_rows_never() -> None:
     user_rows = {kind.TABLE for kind in kinds}
     for kind in kinds:
         assert {"id", "rev", "modified_at", "deleted"} <= {one.name for one in fields(kind)}
-    others = (Group, Outgoing, Sent, Invite, Join, records.Seen, Session)
+    others = (Group, Outgoing, Sent, Invite, Join, records.Recent, records.Seen, Session)
     for other in (*others, records.Device, records.Package, records.Invitation):
         assert "rev" not in {one.name for one in fields(other)}
     assert user_rows == {"device", "chats", "messages", "profiles", "contacts"}
