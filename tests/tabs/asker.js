@@ -8,11 +8,11 @@
   const tell = (what, value) => globalThis.told(what, value, now());
   const module = () => performance.getEntriesByType("resource").map(({ name }) => name).find((name) => name.endsWith("/bridge.js"));
 
-  const waiting = []; // for room in the outbox: any event may mean that a line has gone out
+  const waiting = []; // for room in the outbox: an event may mean that a line has gone out, and there is room for one
 
   async function connect() {
     const { Bridge } = await import(module());
-    const onEvents = () => waiting.splice(0).forEach((go) => go());
+    const onEvents = () => waiting.shift()?.();
     const page = { onEvents, onStart: () => tell("start", ""), onFailure: (error) => tell("failure", error.code) };
     return new Bridge(page);
   }
