@@ -29,6 +29,7 @@ async function restored(loadPyodide, fsInit, snapshot) {
   try {
     const python = await loadPyodide({ ...runtime, fsInit, _loadSnapshot: whole });
     reseed(python);
+    python.pyimport("coterie_mls"); // the one part that is not in the snapshot has to go with it
     return python;
   } catch (error) {
     console.error(`coterie: the snapshot was not restored: ${error.name}`);

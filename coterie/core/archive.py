@@ -17,7 +17,7 @@ from coterie.core.causes import sentence
 from coterie.core.content import load, received_name
 from coterie.core.effects import Call, Row
 from coterie.core.mls import new_id
-from coterie.core.records import Chat, Contact, Group, Line, Me, Profile, UserRow, group_key
+from coterie.core.records import ABOUT_GROUP, Chat, Contact, Group, Line, Me, Profile, UserRow, group_key
 from coterie.core.state import Turn
 from coterie.errors import ContentError, StorageError
 from coterie_wire import is_uuid
@@ -297,8 +297,7 @@ def forget(turn: Turn, chat: Chat, line_keys: list[bytes]) -> None:
         salvage.clear(turn, chat.key)
         turn.do(Call("group_leave", {"group_id": chat.id}))
     turn.put(chat.changed(turn.now, deleted=True, name="", archived=0, former=[]))
-    for profile in turn.rows(Profile, chat.key):
-        turn.delete(profile)
+    turn.delete_all(ABOUT_GROUP, chat.key)
     for key in line_keys:
         turn.delete_key("messages", key)
     turn.show("group_gone", group_id=chat.id)

@@ -11,15 +11,12 @@ from coterie.core.group import commits, lines, outbox
 from coterie.core.group.commits import Newcomer
 from coterie.core.mls import new_id
 from coterie.core.records import (
+    ABOUT_GROUP,
     Chat,
     Group,
     Invite,
-    Leaf,
     Line,
     Outgoing,
-    Profile,
-    Recent,
-    Seen,
     Sent,
     group_key,
 )
@@ -143,9 +140,7 @@ def forget(turn: Turn, group_id: str, line_keys: list[bytes]) -> None:
 
 
 def _delete_rows(turn: Turn, group: Group) -> None:
-    for kind in (Group, Leaf, Outgoing, Profile, Recent, Seen):
-        for record in turn.rows(kind, group.key):
-            turn.delete(record)
+    turn.delete_all((Group, Outgoing, *ABOUT_GROUP), group.key)
     elsewhere: list[Invite | Sent] = [*turn.rows(Invite), *turn.rows(Sent)]
     for known in elsewhere:
         if known.group_id == group.group_id:

@@ -84,7 +84,7 @@ def unpack(data: bytes) -> tuple[bytes, dict[str, dict[bytes, bytes]]]:
         value = None
     match value:
         case {"coterie": 1, "mls": bytes(state), "me": bytes() | None as me, "tables": dict(tables)}:
-            rows = {table: _rows(tables.get(table)) for table in EXPORTED}
+            rows = {table: _rows({"recent": {}, **tables}.get(table)) for table in EXPORTED}
             if me is not None:
                 rows["device"] = {b"me": me}
             return state, rows

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -105,6 +105,12 @@ class Turn:
     def delete(self, record: Record) -> None:
         """Remove a record's row."""
         self._written[record.TABLE, record.key] = None
+
+    def delete_all(self, kinds: Iterable[type[Record]], prefix: bytes) -> None:
+        """Remove the rows of these kinds whose keys begin with `prefix`."""
+        for kind in kinds:
+            for record in self.rows(kind, prefix):
+                self.delete(record)
 
     def delete_key(self, table: str, key: bytes) -> None:
         """Remove a row that is not held in memory."""

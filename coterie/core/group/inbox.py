@@ -210,7 +210,8 @@ def _application(turn: Turn, group: Group, envelope: Envelope, opened: Any) -> G
         content = contents.decode(opened.data)
     except ContentError:
         return lines.notice(turn, group, "bad_content", at=at(envelope))
-    if not once.is_new(turn, group, sender.identity, content.id):
+    # A control message does the same twice. Were it passed over, then by those alone who know the first.
+    if content.control is None and not once.is_new(turn, group, sender.identity, content.id):
         return lines.counted(group, "repeated")
     if envelope.sender_device == sender.device_id:
         people.hear(turn, sender)

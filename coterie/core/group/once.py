@@ -18,15 +18,14 @@ def is_new(turn: Turn, group: Group, sender: str, content_id: bytes) -> bool:
     In the memory of a long conversation it takes no more place than in that of a short one.
     """
     place = hashlib.sha256(group.key + sender.encode()).digest()[:15]
-    # Short: whoever makes two of their own contents collide hides one of them.
-    digest = hashlib.sha256(content_id).digest()[:8]
+    digest = hashlib.sha256(content_id).digest()[:16]
     keys = [group.key + place + bytes([number]) for number in range(SEGMENTS)]
     rows = [row for key in keys if (row := turn.get(Recent, key))]
     if any(digest in row.digests for row in rows):
         return False
     first = Recent(group_id=group.group_id, place=place, number=0)
     last = max(rows, key=lambda row: row.number, default=first)
-    if len(last.digests) == SIZE:
+    if len(last.digests) >= SIZE:
         last = Recent(group_id=group.group_id, place=place, number=last.number + 1)
     turn.put(last.with_(digests=[*last.digests, digest]))
     return True

@@ -27,6 +27,7 @@ from coterie.core.records.own import Device, Me, Package, Session
 from coterie.core.records.people import Contact, Invitation, Invite, Join
 
 __all__ = [
+    "ABOUT_GROUP",
     "BEHIND",
     "DEVICE_KINDS",
     "IN_MEMORY",
@@ -72,5 +73,7 @@ IN_MEMORY: tuple[type[Record], ...] = (
     Leaf,
 )
 """Kinds that the engine holds in memory; lines are only written, and read by pages."""
+ABOUT_GROUP: tuple[type[Record], ...] = (Leaf, Profile, Recent, Seen)
+"""Kinds whose keys begin with a group's, beside the group and its outbox."""
 DEVICE_KINDS: dict[bytes, type[Record]] = {b"me": Me, b"device": Device, b"session": Session}
 """The table `device` has one row of each."""

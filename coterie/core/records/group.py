@@ -266,7 +266,7 @@ class Recent(Record):
     number: int
     """Of the segment, counted from the sender's first."""
     digests: list[bytes] = field(default_factory=list)
-    """Of content ids, 8 bytes each, the oldest first."""
+    """Of content ids, 16 bytes each, the oldest first."""
 
     @property
     def key(self) -> bytes:

@@ -159,3 +159,12 @@ def test_what_is_no_export_is_refused(data: bytes) -> None:
 def test_nothing_is_exported_before_there_is_a_device() -> None:
     with pytest.raises(StateError):
         Engine.load(coterie_mls, {}).export({})
+
+
+def test_a_state_that_was_exported_before_what_came_last_had_rows_is_taken(office: PostOffice) -> None:
+    group_id, (alice, bob) = friends(office, "Alice", "Bob")
+    bob.send(group_id, "hi")
+    office.pump()
+    state = cbor2.loads(alice.engine.export(alice.rows))
+    assert state["tables"].pop("recent")
+    assert imported(office, cbor2.dumps(state)).texts(group_id) == ["hi"]

@@ -55,7 +55,7 @@ def test_a_device_starts_on_a_damaged_row_of_any_table(office: PostOffice, table
     alice.send(group_id, "waits")
     office.post(alice)
     alice.send(group_id, "waits too")
-    for kind in (records.Package, records.Invitation, records.Contact):
+    for kind in (records.Package, records.Invitation, records.Contact, records.Recent):
         sample = next(one for one in SAMPLES if isinstance(one, kind))
         alice.rows[kind.TABLE][sample.key] = sample.encode()
     key, value = next(iter(alice.rows[table].items()))
@@ -122,6 +122,10 @@ def test_a_group_that_was_set_aside_can_be_forgotten(office: PostOffice) -> None
     alice.crash()
     assert alice.engine.damage == ""
     assert [group["group_id"] for group in alice.engine.snapshot("")["groups"]] == [other]
+    left = {
+        table for table, rows in alice.rows.items() for key in rows if key.startswith(group_key(group_id))
+    }
+    assert left == {"chats"}, "that it was forgotten"
     talks(office, other, alice, bob)
 
 

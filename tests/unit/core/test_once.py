@@ -2,9 +2,11 @@
 
 import pytest
 
+from coterie.core.content import encode_control
 from coterie.core.group import once
 from coterie.core.records import SEGMENTS, Recent, group_key
 from coterie.core.state import Turn
+from tests.support import mallory
 from tests.support.device import Device
 from tests.support.friends import friends
 from tests.support.post_office import PostOffice
@@ -51,3 +53,17 @@ def test_a_long_conversation_takes_no_more_rows_than_a_short_one(office: PostOff
             few = rows()
     assert rows() == few + SEGMENTS - 1
     assert len([key for key in bob.rows[Recent.TABLE] if key.startswith(group_key(group_id))]) == SEGMENTS
+
+
+def test_a_control_message_that_comes_again_is_carried_out_again(office: PostOffice) -> None:
+    """Else whoever missed the first acts otherwise than the others."""
+    group_id, (alice, bob) = friends(office, "Alice", "Bob")
+    old, new_name = (
+        encode_control({"type": "profile", "name": name}, salt=bytes(16), epoch=0, authenticator=bytes(16))
+        for name in ("Bobby", "Robert")
+    )
+    for content in (old, new_name, old):
+        assert mallory.post(office, bob, group_id, content)[0] == 200
+        office.pump()
+    assert "Bobby" in alice.names(group_id)
+    assert not alice.codes(group_id)[1:].count("fork")

@@ -45,7 +45,7 @@ SAMPLES: list[Record] = [
     ),
     Profile(id=UUID, rev=1, modified_at=2, group_id=UUID, identity="u#d", name="Ada"),
     records.Seen(group_id=UUID, seq=1, digest=bytes(16)),
-    records.Recent(group_id=UUID, place=bytes(15), number=5, digests=[bytes(8)]),
+    records.Recent(group_id=UUID, place=bytes(15), number=5, digests=[bytes(16)]),
     records.Device(name="Desk", guest=False, ended="session_ended"),
     records.Package(ref=bytes(32), not_after=5, last_resort=True, package=b"k"),
     records.Invitation(
