@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from playwright.sync_api import BrowserType, expect
 
+from coterie.core.records import Group
 from coterie.ports import TABLES
 from tests.at_rest.native import GROUP, NAMES, PASSPHRASE, TEXT
 from tests.e2e.conftest import FLAGS
@@ -16,6 +18,9 @@ from tests.e2e.people import SOON_MS, Person
 from tests.support import at_rest
 from tests.support.leveldb import arrays, binary_key, records
 from tests.support.search import Found, consumed, files
+
+RENEWED = 2
+"""The epoch in which who was added in the first has renewed its leaf."""
 
 PLANT = """async ([text, row]) => {
   const opened = indexedDB.open("planted", 1);
@@ -68,6 +73,7 @@ def converse(ann: Person, bob: Person, lines: int) -> Watched:
     ann.create(GROUP)
     link = ann.invite()
     bob.join(link)
+    _come_to_rest(ann)
     texts: list[str] = []
     for number in range(lines):
         watched.look(ann)
@@ -78,6 +84,17 @@ def converse(ann: Person, bob: Person, lines: int) -> Watched:
     watched.look(ann)
     watched.plaintexts = [text.encode() for text in (*texts, *NAMES, GROUP, link.rpartition(".")[2])]
     return watched
+
+
+def _come_to_rest(ann: Person) -> None:
+    """Nothing changes by itself any more: a newcomer's device renews its leaf within seconds, in epoch 2, and Ann's
+    publishes key packages. Either one while a renewed profile is looked at uses keys up under the new ones.
+    """
+    ann.can_be_added()
+    end = time.monotonic() + SOON_MS / 1000
+    while Group.decode(*ann.stored("groups")).epoch < RENEWED:
+        assert time.monotonic() < end, "the newcomer's leaf was not renewed"
+        ann.page.wait_for_timeout(50)
 
 
 def lock(ann: Person, watched: Watched) -> None:
