@@ -10,16 +10,7 @@ from coterie.core.effects import Call
 from coterie.core.group import commits, lines, outbox
 from coterie.core.group.commits import Newcomer
 from coterie.core.mls import new_id
-from coterie.core.records import (
-    ABOUT_GROUP,
-    Chat,
-    Group,
-    Invite,
-    Line,
-    Outgoing,
-    Sent,
-    group_key,
-)
+from coterie.core.records import ABOUT_GROUP, Chat, Group, Invite, Line, Outgoing, Sent, group_key
 from coterie.core.state import Turn
 from coterie.errors import StateError
 

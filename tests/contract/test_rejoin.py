@@ -121,7 +121,9 @@ async def test_a_device_that_was_away_until_the_log_had_run_out(quick: Service, 
             "went_meanwhile",
         ]
         await meet(group_id, [alice, bob], "lost")
-        assert sorted(await bob.texts(group_id)) == ["Alice is here", "Bob is here"]
+        texts = await bob.texts(group_id)
+        assert sorted(texts) == ["Alice is here", "Bob is here"]
+        assert (await alice.texts(group_id))[-2:] == texts
 
 
 async def test_a_service_that_was_put_back_from_a_backup(
