@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -48,7 +49,7 @@ class Gate:
 
     def __init__(self) -> None:
         self.waiting: set[str] = set()
-        self.arrived = asyncio.Condition()
+        self.changed = asyncio.Condition()
         self.stays_open = False
         self._opened = asyncio.Event()
         self.answers: list[tuple[str, str]] = []
@@ -58,10 +59,16 @@ class Gate:
         """Wait until it opens."""
         if self.stays_open:
             return
-        async with self.arrived:
+        async with self.changed:
             self.waiting.add(who)
-            self.arrived.notify_all()
+            self.changed.notify_all()
         await self._opened.wait()
+
+    async def answered(self, who: str, answer: str) -> None:
+        """Somebody's commit was taken or not."""
+        async with self.changed:
+            self.answers.append((who, answer))
+            self.changed.notify_all()
 
     def let_through(self, *, stays_open: bool = False) -> set[str]:
         """All who wait now, and nobody who comes later unless it stays open; who they were."""
@@ -89,9 +96,14 @@ class GatedTransport:
             await self._gate.pass_through(self.who)
         if self.away:
             raise Unreachable("unreachable", "Away.")
-        answer = await self._http.request(method, path, body, token)
+        try:
+            answer = await self._http.request(method, path, body, token)
+        except Unreachable as error:
+            if commit:
+                await self._gate.answered(self.who, error.code)
+            raise
         if commit:
-            self._gate.answers.append((self.who, "taken" if answer.status == TAKEN else answer.body["code"]))
+            await self._gate.answered(self.who, "taken" if answer.status == TAKEN else answer.body["code"])
         return answer
 
     async def connect(self) -> Socket:
@@ -193,7 +205,9 @@ class Figures:
     members: int
     rounds: int
     one_winner: int
-    """Rounds with exactly one commit taken and all others `stale_epoch`."""
+    """Rounds with exactly one commit taken."""
+    refusals: dict[str, int]
+    """What the others were told, and how often: `stale_epoch`."""
     forks: int
     outstanding: int
     """Members whose commit was never carried out in the end."""
@@ -210,6 +224,7 @@ class Figures:
         """Whether nothing falls short."""
         return (
             self.one_winner == self.rounds
+            and set(self.refusals) == {"stale_epoch"}
             and self.sent == self.arrived
             and self.same_order
             and not (self.forks or self.outstanding or self.problems)
@@ -218,6 +233,7 @@ class Figures:
     def __str__(self) -> str:
         return (
             f"{self.rounds} rounds of {self.members} committing at once: {self.one_winner} with one winner,"
+            f" the others told {self.refusals},"
             f" {self.forks} forks, {self.outstanding} intents outstanding, {self.round_seconds:.2f} s a round;"
             f" {self.sent} lines at once: {self.arrived} everywhere once,"
             f" {'one order' if self.same_order else 'ORDERS DIFFER'}, {self.lines_seconds:.1f} s;"
@@ -236,6 +252,8 @@ class Crowd:
         self.owed: set[str] = set()
         """Who lost and has not committed since."""
         self.forks = 0
+        self.refusals: Counter[str] = Counter()
+        """What those who lost a round were told."""
 
     async def gather(self) -> None:
         """Everybody into the group, by one link; the first leaves are renewed in rounds like all others."""
@@ -261,23 +279,25 @@ class Crowd:
         self.forks += len({one.group.epoch_authenticator for one in self.members if one.group}) != 1
 
     async def round(self, who: list[Member]) -> bool:
-        """All of `who` commit at once; whether exactly one was taken and all others were told `stale_epoch`."""
+        """All of `who` commit at once; whether exactly one was taken."""
         for one in who:
             if one.name not in self.gate.waiting:
                 await one.make_due(self.group_id)
         names = {one.name for one in who}
-        async with asyncio.timeout(PATIENCE), self.gate.arrived:
-            await self.gate.arrived.wait_for(lambda: names <= self.gate.waiting)
+        async with asyncio.timeout(PATIENCE), self.gate.changed:
+            await self.gate.changed.wait_for(lambda: names <= self.gate.waiting)
         before, epoch = len(self.gate.answers), self.members[0].epoch
         competing = self.gate.let_through()
+        async with asyncio.timeout(PATIENCE), self.gate.changed:
+            await self.gate.changed.wait_for(lambda: len(self.gate.answers) - before >= len(competing))
         for one in self.members:
             await one.until(lambda one=one: one.epoch > epoch, f"stayed in epoch {epoch}")
         await self.level()
         answers = self.gate.answers[before:]
         winners = {name for name, answer in answers if answer == "taken"}
         self.owed = (self.owed | competing) - winners
-        lost = [answer for _, answer in answers if answer != "taken"]
-        return len(winners) == 1 and all(answer == "stale_epoch" for answer in lost)
+        self.refusals.update(answer for _, answer in answers if answer != "taken")
+        return len(winners) == 1
 
     async def carry_out(self) -> None:
         """Those who lost do it by themselves, each at its time, with the gate open."""
@@ -344,6 +364,7 @@ async def run(url: str, *, rounds: int, members: int, lines: int) -> Figures:
             members=members,
             rounds=rounds,
             one_winner=sum(won),
+            refusals=dict(crowd.refusals),
             forks=crowd.forks,
             outstanding=len(crowd.owed),
             round_seconds=round_seconds,

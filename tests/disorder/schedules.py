@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from coterie.core.invite import Link
-from coterie.core.mls import Member
-from coterie.core.records import Group
 from tests.disorder.network import Network
+from tests.disorder.outcome import Outcome, Said, is_member, leaves
 from tests.support.device import Crash, Device
 from tests.support.friends import friends
 
@@ -20,19 +18,6 @@ FOUNDERS = ("Alice", "Bob", "Carol", "Dan")
 NEWCOMERS = ("Eve", "Frank", "Grace")
 LONGEST = 120
 OK = 200
-EXPECTED = {
-    "created",
-    "joined_self",
-    "joined",
-    "left",
-    "left_self",
-    "removed",
-    "removed_self",
-    "gap",
-    "tampered",
-    "taken_out",
-}
-"""Causes of lines that a schedule explains: people came and went, messages were dropped for good."""
 WEIGHTS = {
     "send": 30,
     "post": 12,
@@ -66,10 +51,6 @@ Act = tuple[str, int]
 """What happens, and to whom of all seven."""
 
 
-class Disagreement(AssertionError):
-    """Something that must hold does not."""
-
-
 def drawn(seed: int, number: int) -> list[Act]:
     """The schedule of this number."""
     rng = random.Random(f"schedule {seed} {number}")  # noqa: S311 - a schedule, no secret
@@ -77,14 +58,6 @@ def drawn(seed: int, number: int) -> list[Act]:
     names, weights = list(WEIGHTS), list(WEIGHTS.values())
     acts = rng.choices(names, weights, k=rng.randrange(20, LONGEST))
     return [(act, rng.choice(everybody)) for act in acts]
-
-
-@dataclass(frozen=True)
-class Said:
-    """A line that a device has saved as sent by it."""
-
-    by: Device
-    text: str
 
 
 class Play:
@@ -97,6 +70,7 @@ class Play:
         self.office.pump()
         self.people += [self.office.device(name) for name in NEWCOMERS]
         self.said: list[Said] = []
+        self.leavers: list[Device] = []
 
     # -- what can happen --
 
@@ -115,7 +89,7 @@ class Play:
         return found
 
     def _send(self, device: Device) -> None:
-        if not self.member(device):
+        if not is_member(device):
             return
         text, before = f"{len(self.said)}", len(device.writes)
         try:
@@ -203,25 +177,18 @@ class Play:
         self.link = self.people[0].invite(self.group_id)
 
     def _leave(self, device: Device) -> None:
-        if device in self.people[2 : len(FOUNDERS)] and self.member(device):
+        if device in self.people[2 : len(FOUNDERS)] and is_member(device):
             device.leave(self.group_id)
+            self.leavers.append(device)
 
     def _remove(self, device: Device) -> None:
         """The owner removes somebody; never Bob, so that two stay."""
         alice, bob = self.people[:2]
-        here = {leaf.identity for leaf in self._leaves(alice)}
+        here = {leaf.identity for leaf in leaves(alice, self.group_id)}
         if device not in (alice, bob) and device.identity in here:
             alice.remove(self.group_id, device)
 
-    def _leaves(self, device: Device) -> list[Member]:
-        assert device.engine.backend
-        return device.engine.backend.members(device.record(self.group_id).mls_id)
-
     # -- and how it ends --
-
-    def member(self, device: Device) -> bool:
-        """Whether the device is in the group, as far as it knows."""
-        return any(group["can_send"] for group in device.engine.snapshot("")["groups"])
 
     def settle(self) -> None:
         """Nothing is lost any more, and everybody gets everything."""
@@ -235,10 +202,6 @@ class Play:
             device.crash_after.clear()
         self.office.wait(61)
 
-    def survivors(self) -> list[Device]:
-        """Who is in the group by the service's roster."""
-        return [one for one in self.people if self.office.is_member(one, self.group_id)]
-
     def run(self, schedule: list[Act]) -> None:
         """All of it, and what must hold then. Raises `Disagreement`."""
         for act, who in schedule:
@@ -247,72 +210,8 @@ class Play:
         self.check()
 
     def check(self) -> None:
-        """Raises `Disagreement`."""
-        survivors = self.survivors()
-        must(len(survivors) >= 2, "fewer than two are left")
-        must(all(self.member(one) for one in survivors), "a member cannot send", self._stands(survivors))
-        records: list[Group] = [one.record(self.group_id) for one in survivors]
-        must(len({record.epoch for record in records}) == 1, "epochs differ", self._stands(survivors))
-        must(len({record.epoch_authenticator for record in records}) == 1, "a fork")
-        room = self.office.rooms[self.group_id]
-        members = {device for device, (_, last) in room.members.items() if last is None}
-        for one in survivors:
-            leaves = {leaf.device_id for leaf in self._leaves(one)}
-            must(leaves == members, "roster and members differ", one, leaves ^ members)
-            self._check_lines(one, survivors)
-
-    def _check_lines(self, one: Device, survivors: list[Device]) -> None:
-        texts, place = one.texts(self.group_id), self._place()
-        must(len(texts) == len(set(texts)), "a line was shown twice", one, texts)
-        must([*texts] == sorted(texts, key=place.__getitem__), "lines are out of order", one, texts)
-        room = self.office.rooms[self.group_id]
-        first = room.members[one.device_id][0]
-        dropped = {seq for device, seq in self.office.dropped if device == one.device_id}
-        altered = {seq for device, seq in self.office.altered if device == one.device_id}
-        for said in self.said:
-            if said.by in survivors:
-                must(said.text in place, "a line never went out", said)
-            seq = place.get(said.text)
-            if seq is not None and seq >= first and seq not in dropped | altered:
-                must(said.text in texts, "a line was lost", one, said)
-        must(not (one.rows["outbox"] or one.rows["sent"]), "something is left over", one, one.outbox())
-        strange = set(one.codes(self.group_id)) - EXPECTED
-        must(not strange, "a line that nothing explains", one, strange)
-        must(dropped or "gap" not in one.codes(self.group_id), "a gap where nothing was dropped", one)
-        must(
-            dropped or altered or "taken_out" not in one.codes(self.group_id),
-            "a doubt where all was read",
-            one,
-        )
-        must(
-            one.codes(self.group_id).count("tampered") <= len(altered),
-            "one was called altered and was not",
-            one,
-        )
-        must(not one.problems(), "the user was bothered", one, one.problems())
-
-    def _place(self) -> dict[str, int]:
-        """The seq of every line that the service took, by its text: the senders' own lines know."""
-        found: dict[str, int] = {}
-        for one in self.people:
-            if any(group["group_id"] == self.group_id for group in one.engine.snapshot("")["groups"]):
-                for line in one.lines(self.group_id):
-                    if line["kind"] == "text" and line["mine"] and line["state"] == "sent":
-                        found[line["text"]] = int(line["key"][:16], 16)
-        return found
-
-    def _stands(self, devices: list[Device]) -> list[object]:
-        return [
-            (one, record.state, record.why, record.epoch, record.cursor)
-            for one in devices
-            for record in [one.record(self.group_id)]
-        ]
-
-
-def must(holds: object, what: str, *about: object) -> None:
-    """Raises `Disagreement` unless it holds."""
-    if not holds:
-        raise Disagreement(": ".join([what, *map(str, about)]))
+        """Raises `Disagreement` unless all that must hold now does."""
+        Outcome(self.office, self.group_id, self.people, self.said, self.leavers).check()
 
 
 def failure(seed: int, number: int, schedule: list[Act] | None = None) -> str:
