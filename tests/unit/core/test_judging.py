@@ -54,6 +54,25 @@ def test_a_leave_that_is_kept_from_the_owner_throws_out_nobody(how: str) -> None
     assert same_state(group_id, alice, bob, dan)
 
 
+@pytest.mark.parametrize("how", HIDDEN)
+def test_a_leave_that_is_kept_from_all_who_stay_is_the_owners_to_carry_out(how: str) -> None:
+    office = Hiding()
+    group_id, (alice, bob) = friends(office, "Alice", "Bob")
+    bob.leave(group_id)
+    office.post(bob)
+    office.hidden = (alice.device_id, len(office.rooms[group_id].envelopes), how)
+    alice.send(group_id, "after it")
+    for _ in range(3):
+        office.wait(30)
+    assert bob.group(group_id)["state"] == "left"
+    assert not office.is_member(bob, group_id)
+    assert alice.names(group_id) == ["Alice", "Bob"], "the service's word removes nobody"
+    assert how in alice.codes(group_id)
+    alice.remove(group_id, bob)
+    office.pump()
+    assert alice.names(group_id) == ["Alice"]
+
+
 def test_who_missed_a_message_asks_and_judges_again() -> None:
     office = Hiding()
     group_id, (alice, bob, carol, dan) = friends(office, "Alice", "Bob", "Carol", "Dan")
