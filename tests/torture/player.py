@@ -162,9 +162,13 @@ class Player:
         return {"groups": [group.group_id for group in entered]}
 
     async def do_remove(self, group: str, user: str) -> None:
-        """Remove every device of a user, until it is gone."""
+        """Remove every device of a user, until it is gone. What a life before asked for may be done meanwhile."""
         for identity in self._of(group, user):
-            await self._client.remove_member(group_id=group, identity=identity)
+            try:
+                await self._client.remove_member(group_id=group, identity=identity)
+            except CoterieError as error:
+                if error.code != "no_member":
+                    raise
         await self._when(lambda: not self._of(group, user))
 
     async def do_leave(self, group: str) -> None:
