@@ -55,7 +55,7 @@ tabs: ## tabs of one browser are closed and killed while all of them send, and n
 	@$(SETUP) test
 	@PYTHONPATH=.:conformance .venv/bin/python tests/tabs/run.py
 
-torture: ## kill clients at every await and at random, and lose nothing (POINTS, BROWSER_POINTS, SEED, SHARD=i/n, OUT, MERGE, REPORT, REPLAY)
+torture: ## kill clients at every await and at random, and lose nothing (POINTS, BROWSER_POINTS, SEED, SHARD=i/n, LANES, OUT, MERGE, REPORT, REPLAY)
 	@$(SETUP) test
 	@.venv/bin/python -m tests.torture.run
 

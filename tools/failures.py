@@ -1,4 +1,4 @@
-"""Write docs/failures.md from the table of causes: `python tools/failures.py`. A test compares the two."""
+"""Write docs/failures.md from the table of causes: `.venv/bin/python tools/failures.py`. A test compares the two."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from coterie.core.causes import CAUSES, Kind  # noqa: E402
 PAGE = ROOT / "docs" / "failures.md"
 HEAD = """# What can go wrong, and what follows
 
-Made from `coterie/core/causes/` by `python tools/failures.py`; do not edit it here.
+Made from `coterie/core/causes/` by `.venv/bin/python tools/failures.py`; do not edit it here.
 
 Whatever cannot be read, was not taken or calls for a look becomes a line in the conversation with one of these codes,
 and opens there to what follows. Each group counts how often each happened, in the transaction that moved it. *Health of

@@ -20,6 +20,8 @@ CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrom
 FIREFOX_NAMES = ("firefox-esr", "firefox")
 MINIMUM_NODE = 20
 MINIMUM_PYTHON = (3, 11)
+MINIMUM_RUST = (1, 91)
+"""As `rust-version` in wasm/Cargo.toml."""
 
 
 @dataclass(frozen=True)
@@ -108,11 +110,12 @@ def _node() -> Missing | None:
 
 
 def _rust() -> Missing | None:
-    return (
-        None
-        if _output("cargo", "--version")
-        else Missing("Rust (cargo was not found)", elsewhere="rustup.rs")
-    )
+    version = _output("cargo", "--version")
+    found = re.search(r"(\d+)\.(\d+)", version)
+    if found and (int(found[1]), int(found[2])) >= MINIMUM_RUST:
+        return None
+    wanted = ".".join(map(str, MINIMUM_RUST))
+    return Missing(f"Rust {wanted} or newer (cargo is {version or 'not found'})", elsewhere="rustup.rs")
 
 
 def _wasm_compiler() -> Missing | None:
