@@ -218,7 +218,7 @@ def decline(turn: Turn, group_id: str) -> None:
 def _put_away(turn: Turn, group: Group, invitation: Invitation) -> None:
     """Nothing showed that it was true: the group may go on, and to tell the service anything would be to leave it."""
     if group.why == "added_anew":
-        lines.save(turn, group.with_(why=""))
+        lines.drain(turn, lines.save(turn, group.with_(why="")))
     turn.delete(invitation)
 
 

@@ -53,8 +53,10 @@ def receive(turn: Turn, envelope: Envelope, *, paged: bool) -> None:
     if missing:
         group = lines.notice(turn, group, "gap", [str(missing)], times=missing)
     own_line = envelope.seq in outbox.sent_seqs(turn, group)
-    why = "" if group.why == "added_anew" else group.why  # it goes on after all
-    group = group.with_(cursor=envelope.seq, index=int(own_line), updated_at=turn.now, why=why)
+    if group.why == "added_anew":  # it goes on after all, and so does what waits
+        group = group.with_(why="")
+        lines.drain(turn, group)
+    group = group.with_(cursor=envelope.seq, index=int(own_line), updated_at=turn.now)
     turn.put(group)
     # A broken group has later epochs that are closed to this device.
     group = (_open if group.state == "active" else rejoin.pass_over)(turn, group, envelope)

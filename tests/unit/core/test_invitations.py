@@ -10,6 +10,7 @@ import pytest
 import coterie_mls
 from coterie.core import device as devices
 from coterie.core import invitations
+from coterie.core.effects import Drain
 from coterie.core.invitations import MOST
 from coterie.core.records import Invitation
 from coterie.errors import InviteError, StateError
@@ -442,6 +443,34 @@ def test_a_group_that_goes_on_after_all_goes_on(office: PostOffice) -> None:
     bob.send(first, "yes")
     office.pump()
     assert alice.texts(first) == bob.texts(first) == ["are you there?", "yes"]
+
+
+@pytest.mark.parametrize("how", ["a message", "declined"])
+def test_what_waited_for_a_group_that_goes_on_goes_out(office: PostOffice, how: str) -> None:
+    """The lane went to rest while nothing was to be sent there: it has to be woken."""
+    first, (alice, bob) = friends(office, "Alice", "Bob")
+    lie = {
+        "group_id": first,
+        "seq": 99,
+        "from_seq": 100,
+        "welcome": "00" * 50,
+        "sender_user": alice.user_id,
+        "sender_device": alice.device_id,
+        "created_at": "2026-11-21T00:00:00Z",
+    }
+    bob.send(first, "waits")
+    bob.run(bob.engine.invited([lie], office.now))
+    assert bob.engine.next_post(uuid_bytes(first)) is None
+    if how == "declined":
+        bob.decline(first)
+    else:
+        alice.send(first, "are you there?")
+        office.pump(alice)
+        office.deliver(bob)
+    assert bob.engine.next_post(uuid_bytes(first))
+    assert any(Drain(uuid_bytes(first)) in step.effects for step in bob.writes[-2:])
+    office.pump()
+    assert "waits" in alice.texts(first)
 
 
 def test_a_broken_group_is_mended_by_being_added_anew(office: PostOffice) -> None:
