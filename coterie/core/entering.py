@@ -6,7 +6,7 @@ from typing import Any
 
 from coterie.core import device, people, salvage
 from coterie.core.group import controls, leaves, lines, outbox
-from coterie.core.records import Chat, Group, Invitation, Outgoing, group_key
+from coterie.core.records import Chat, Group, Invitation, group_key
 from coterie.core.state import Turn
 
 
@@ -51,12 +51,8 @@ def enter(turn: Turn, joined: Any, group_id: str, name: str, cursor: int, old: G
         turn.show("invitation_gone", group_id=group_id)
     _chat(turn, group_id, name)
     lines.learn_own_name(turn, group)
-    for row in turn.rows(Outgoing, group.key):  # of an earlier membership
-        if row.kind == "message":
-            outbox.refused(turn, row, "not_a_member", "you were taken out of the group before it went out.")
-        else:
-            turn.delete(row)
-    return lines.need(turn, group_id)
+    # What waits is of an earlier membership.
+    return outbox.give_up(turn, group, "not_a_member", "you were taken out of the group before it went out.")
 
 
 def _chat(turn: Turn, group_id: str, name: str) -> None:

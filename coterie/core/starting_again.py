@@ -10,12 +10,10 @@ from __future__ import annotations
 from typing import Any
 
 from coterie.core import causes, chats, views
-from coterie.core.group import fetching, lines, outbox
-from coterie.core.records import Chat, Group, Outgoing
+from coterie.core.group import controls, fetching, lines
+from coterie.core.records import Chat
 from coterie.core.state import Turn
 from coterie.errors import StateError
-
-UNSENT = "the group was started again before it went out."
 
 
 def start(turn: Turn, group_id: str) -> dict[str, Any]:
@@ -40,16 +38,5 @@ def start(turn: Turn, group_id: str) -> dict[str, Any]:
         new = lines.notice(turn, new, "left_out", [name])
     turn.put(new)
     fetching.ask(turn, new, wanted)
-    _ended(turn, old, new)
+    controls.goes_on(turn, old, new.group_id, turn.identity)
     return views.group(turn, lines.save(turn, new))
-
-
-def _ended(turn: Turn, old: Group, new: Group) -> None:
-    """What waits in the old group will not go out; it says where it goes on."""
-    for row in turn.rows(Outgoing, old.key):
-        if row.kind == "message":
-            outbox.refused(turn, row, "broken", UNSENT)
-        else:
-            turn.delete(row)
-    old = lines.need(turn, old.group_id).with_(state="broken", goes_on_in=new.group_id, rejoin_due=0)
-    lines.save(turn, lines.notice(turn, old, "goes_on", [turn.identity]))

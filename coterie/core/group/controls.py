@@ -23,6 +23,7 @@ MAX_INVITES = 100
 MAX_KEPT = 200
 """Invites of a group of which this device knows, with those that are over."""
 MAX_ENDED = 1000
+UNSENT = "the group was started again before it went out."
 ID_SIZE = 16
 KEY_SIZE = 32
 
@@ -212,9 +213,15 @@ def _learn_after(turn: Turn, group: Group, sender: Member, after: object) -> Gro
         return group
     if not people.among(turn.backend.members(old.mls_id), sender):
         return group
-    old = old.with_(state="broken", goes_on_in=group.group_id, rejoin_due=0)
-    lines.save(turn, lines.notice(turn, old, "goes_on", [sender.identity]))
+    goes_on(turn, old, group.group_id, sender.identity)
     return lines.save(turn, lines.notice(turn, group.with_(after=old.group_id), "started_again"))
+
+
+def goes_on(turn: Turn, old: Group, group_id: str, starter: str) -> None:
+    """A broken group was started again: what waits in it will not go out, and it says where it goes on."""
+    old = outbox.give_up(turn, old, "broken", UNSENT)
+    old = old.with_(state="broken", goes_on_in=group_id, rejoin_due=0)
+    lines.save(turn, lines.notice(turn, old, "goes_on", [starter]))
 
 
 def ask_if_due(turn: Turn, group: Group) -> Group:

@@ -16,7 +16,7 @@ from coterie.core import views
 from coterie.core.effects import CatchUp, Drain
 from coterie.core.group import lines
 from coterie.core.mls import new_id
-from coterie.core.records import BEHIND, Group, Me, Outgoing, Sent
+from coterie.core.records import BEHIND, Group, Line, Me, Outgoing, Sent
 from coterie.core.state import Turn
 from coterie.errors import RemoteError, StateError
 from coterie_wire import WireError, integer
@@ -228,9 +228,7 @@ def settle(turn: Turn, group: Group, row: Outgoing, seq: int, index: int) -> Gro
     turn.delete(row)
     if contents.decode(row.content).text is None:
         return group
-    line = lines.text_line(
-        turn, group, seq=seq, index=index, sender=lines.own_identity(turn), at=row.at, content=row.content
-    )
+    line = _own_line(turn, group, row, seq, index)
     turn.put(line)
     turn.show("line", group_id=group.group_id, line=views.line(turn, line), was=views.pending_key(row.order))
     if seq == group.cursor:
@@ -245,17 +243,25 @@ def refused(turn: Turn, row: Outgoing, code: str, sentence: str) -> None:
     turn.delete(row)
     if contents.decode(row.content).text is None:
         return
-    line = lines.text_line(
-        turn,
-        group,
-        seq=group.cursor,
-        index=group.index,
-        sender=lines.own_identity(turn),
-        at=row.at,
-        content=row.content,
-    ).with_(notice="not_sent", about=[sentence or code])
+    line = _own_line(turn, group, row, group.cursor, group.index)
+    line = line.with_(notice="not_sent", about=[sentence or code])
     turn.show("line_gone", group_id=group.group_id, key=views.pending_key(row.order))
     lines.save(turn, lines.add(turn, lines.counted(group, "not_sent"), line))
+
+
+def _own_line(turn: Turn, group: Group, row: Outgoing, seq: int, index: int) -> Line:
+    own = lines.own_identity(turn)
+    return lines.text_line(turn, group, seq=seq, index=index, sender=own, at=row.at, content=row.content)
+
+
+def give_up(turn: Turn, group: Group, code: str, sentence: str) -> Group:
+    """Nothing that waits will go out: of each message a line says so. The group as it is then."""
+    for row in turn.rows(Outgoing, group.key):
+        if row.kind == "message":
+            refused(turn, row, code, sentence)
+        else:
+            turn.delete(row)
+    return lines.need(turn, group.group_id)
 
 
 def stale(turn: Turn, row: Outgoing, blocked: set[bytes]) -> None:
