@@ -58,6 +58,8 @@ def _commit_refused(turn: Turn, row: Outgoing, code: str, sentence: str, complet
     before = lines.need(turn, row.group_id)
     wanted = before.removals or before.adding
     commits.given_up(turn, row)
+    if pace.is_renewal(row):  # else it would be due again at once, and for ever
+        turn.put(pace.renew_later(turn, lines.need(turn, row.group_id), lines.HOUR))
     completing.forget(row.group_id)
     commits.advance(turn, lines.need(turn, row.group_id), [])
     if code == "already_completed":  # somebody was faster with one of them; the others still wait

@@ -150,7 +150,7 @@ def _failed(turn: Turn, group: Group, envelope: Envelope, data: bytes, code: str
         return rejoin.plan(turn, _broken(turn, group, "outlived", ""))
     # Others may go on from a state of before the loss: nobody is to blame for their commits.
     elsewhere = group.why in SERVICE_BEHIND
-    if _is_commit(data) and not elsewhere and (cause not in NOT_OF_NOW or _under_another_id(group, data)):
+    if _is_commit(data) and not elsewhere and (cause not in NOT_OF_NOW or _ends_this_epoch(group, data)):
         return _broken(turn, group, "bad_commit", _hinted_sender(turn, group, envelope))
     group = lines.notice(turn, group, cause, at=at(envelope))
     return rejoin.plan(turn, group) if _of_now(group, data, cause) else group
@@ -163,13 +163,12 @@ def _is_commit(data: bytes) -> bool:
         return False
 
 
-def _under_another_id(group: Group, data: bytes) -> bool:
-    """Whether a commit of the present epoch bears another MLS group's id.
+def _ends_this_epoch(group: Group, data: bytes) -> bool:
+    """Whether the service took a commit for the one that ends this epoch: it knows no MLS ids and no generations.
 
-    The service does not know that id, so it took the commit for the one that ends this epoch.
+    So its maker chose that nobody can open it, by another group's id or by a generation far ahead.
     """
-    header = parse_header(data)
-    return header.group_id != group.mls_id and header.epoch == group.epoch
+    return parse_header(data).epoch == group.epoch
 
 
 def _of_now(group: Group, data: bytes, cause: str) -> bool:
@@ -203,7 +202,8 @@ def _unknown_own_commit(turn: Turn, group: Group, envelope: Envelope) -> Group:
 def _broken(turn: Turn, group: Group, code: str, suspect: str) -> Group:
     """No further message of this group can be read; what was read stays. `suspect`: whose device broke it, if any."""
     group = lines.notice(turn, group, code, [suspect] if suspect else [])
-    return group.with_(state="broken", why=code, suspect=suspect)
+    group = group.with_(state="broken", why=code, suspect=suspect)
+    return group if code in rejoin.MENDED else rejoin.called_off(turn, group)
 
 
 def _application(turn: Turn, group: Group, envelope: Envelope, opened: Any) -> Group:

@@ -171,9 +171,14 @@ def _unsure(turn: Turn, group: Group) -> Group:
 
 def replaced(turn: Turn, group: Group) -> Group:
     """An external commit with this device's own key, which it did not make: it stops, and does not undo that."""
+    return called_off(turn, group.with_(state="broken", why="replaced_self"))
+
+
+def called_off(turn: Turn, group: Group) -> Group:
+    """No way back is wanted any more, nor one that is under way: it leads into a state of whoever ended this one."""
     row = pending(turn, group)
     if row:
         turn.delete(row)
-    group = group.with_(state="broken", why="replaced_self", rejoin_due=0)
+    group = group.with_(rejoin_due=0)
     turn.put(group)
     return group

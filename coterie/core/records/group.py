@@ -38,7 +38,7 @@ class Group(Record):
     next_order: int = 0
     """The next place in the outbox."""
     unread: int = 0
-    last_text: str = ""
+    last_text: str = field(default="", repr=False)
     last_at: int = 0
     removals: list[str] = field(default_factory=list)
     """Identities that the user wants removed."""
@@ -124,6 +124,11 @@ class Group(Record):
     def stuck(self) -> bool:
         """A member that can neither read on nor send: broken, or this device or the service is behind the other."""
         return self.state == "broken" or self.why in BEHIND
+
+    @property
+    def can_rejoin(self) -> bool:
+        """Stuck, and a rejoin may lead on: not into the state of whoever broke the group."""
+        return self.stuck and self.why != "bad_commit"
 
     @property
     def dead_end(self) -> bool:

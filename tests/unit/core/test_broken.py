@@ -1,5 +1,6 @@
 """Groups that are broken: what breaks one, who is named, and starting again without them."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from uuid import uuid4
 
@@ -14,12 +15,14 @@ from tests.support.directory import no
 from tests.support.friends import friends, same_state
 from tests.support.post_office import PostOffice
 
+FORWARD = 2_000
+"""So many generations ahead a message may be (docs/protocol.md)."""
 NAMES = ("Alice", "Bob", "Carol", "Mallory")
 
 
-def spoil(office: PostOffice, device: Device, group_id: str) -> None:
-    """A commit that the service takes, and no member can accept."""
-    assert mallory.commit(office, device, group_id)[0] == 200
+def spoil(office: PostOffice, device: Device, group_id: str, *, remove: Sequence[Device] = ()) -> None:
+    """A commit that the service takes, and no member can accept. Its GroupInfo is of an epoch of its maker's own."""
+    assert mallory.commit(office, device, group_id, remove=remove)[0] == 200
     room = office.rooms[group_id]
     last = room.envelopes[-1]
     assert last.mls_bytes
@@ -74,6 +77,54 @@ def test_a_commit_under_another_groups_id_breaks_the_group(office: PostOffice) -
     alice.run(alice.engine.receive(stray, office.now))
     assert alice.codes(group_id)[-1] == "bad_commit"
     assert alice.record(group_id).suspect == liar.identity
+
+
+@pytest.mark.parametrize("way_back", ["wanted", "built", "taken"])
+def test_whoever_broke_a_group_leads_nobody_into_a_state_of_their_own(
+    office: PostOffice, way_back: str
+) -> None:
+    """What cannot be read has Bob ask for the GroupInfo, which is Mallory's when the answer comes."""
+    group_id, (alice, bob, liar) = friends(office, "Alice", "Bob", "Mallory")
+    assert mallory.post(office, liar, group_id, b"", garbled=True)[0] == 200
+    office.deliver(bob)
+    assert bob.record(group_id).rejoin_due
+    epoch = bob.record(group_id).epoch
+    spoil(office, liar, group_id, remove=[alice])
+    liar.online = False
+    if way_back != "wanted":
+        office.carry_out(bob)
+    if way_back == "taken":
+        office.post(bob)
+        assert office.rooms[group_id].epoch == epoch + 2
+    for _ in range(3):
+        office.wait(3600)
+    assert "back_in" not in bob.codes(group_id)
+    assert bob.codes(group_id)[-1] == "bad_commit"
+    assert bob.group(group_id)["state"] == "broken"
+    assert bob.record(group_id).epoch == epoch
+    assert "rejoin" not in [row.kind for row in bob.outbox()]
+    assert not bob.group(group_id)["can_rejoin"]
+    with pytest.raises(StateError) as caught:
+        bob.engine.rejoin(group_id, bob.now)
+    assert caught.value.code == "not_stuck"
+
+
+def test_a_commit_of_a_generation_too_far_ahead_breaks_the_group(office: PostOffice) -> None:
+    """The service does not see generations: it took the commit, and this epoch is over."""
+    group_id, (alice, bob, liar) = friends(office, "Alice", "Bob", "Mallory")
+    backend, mls_id = liar.engine.backend, liar.record(group_id).mls_id
+    assert backend
+    for _ in range(FORWARD + 1):
+        backend.commit(mls_id)
+        backend.discard_pending(mls_id)
+    backend.take_changes()
+    assert mallory.commit(office, liar, group_id, remove=[alice])[0] == 200
+    liar.online = False
+    for _ in range(3):
+        office.wait(3600)
+    for person in (alice, bob):
+        assert person.codes(group_id)[-1] == "bad_commit"
+        assert person.record(group_id).suspect == liar.identity
 
 
 def test_a_commit_under_ones_own_name_that_another_device_posted_names_that_one(office: PostOffice) -> None:

@@ -207,6 +207,18 @@ def test_a_renewal_that_comes_too_soon_puts_nothing_else_in_doubt(office: PostOf
     assert alice.record(group_id).astray == [ghost]
 
 
+def test_a_renewal_that_is_refused_for_good_is_tried_again_in_an_hour(office: PostOffice) -> None:
+    group_id, (_, bob) = friends(office, "Alice", "Bob")
+    office.refusals["send_commit"] = no(403, "not_a_member")
+    for _ in range(20):
+        office.wait(10)
+    assert len(office.calls("send_commit")) == 1
+    assert len(bob.record(group_id).dropped) == 1
+    del office.refusals["send_commit"]
+    office.wait(60 * MINUTE + pace.LONGEST_RENEWAL_WAIT / 1000)
+    assert renewals(office, group_id, bob) == 1
+
+
 @pytest.mark.parametrize("silly", [None, "soon", float("nan"), float("inf"), -1, 1e300])
 def test_a_silly_wait_is_taken_within_bounds(silly: object) -> None:
     assert pace.GROUP_GAP <= pace.retry_after({"retry_after": silly}) <= pace.LONGEST_RENEWAL_WAIT
