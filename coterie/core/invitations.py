@@ -209,6 +209,7 @@ def decline(turn: Turn, group_id: str) -> None:
         _put_away(turn, group, invitation)
     else:
         if group and group.why == "added_anew":
+            group = outbox.give_up(turn, group, "not_a_member", "you left the group before it went out.")
             lines.save(turn, lines.notice(turn, group.with_(state="left", why="left_self"), "left_self"))
         turn.put(invitation.with_(state="declined", welcome=b""))
         outbox.post(turn, DIRECTORY_LANE, "group_leave", {"group_id": group_id})

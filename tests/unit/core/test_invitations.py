@@ -388,7 +388,10 @@ def test_a_stranger_adds_nobody_anew(office: PostOffice) -> None:
 
 def test_declining_to_be_added_anew_ends_the_group(office: PostOffice) -> None:
     group_id, _, bob = taken_out_and_added_anew(office)
+    office.pump()
     bob.decline(group_id)
+    assert bob.states(group_id) == ["failed"]
+    assert bob.engine.next_post(uuid_bytes(group_id)) is None
     office.pump()
     assert bob.group(group_id)["state"] == "left"
     assert bob.group(group_id)["can_forget"]
