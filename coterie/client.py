@@ -9,7 +9,7 @@ from coterie.account import Account, refusal
 from coterie.core.effects import DIRECTORY_LANE
 from coterie.core.invite import DEFAULT_LIFETIME, DEFAULT_USES, Link
 from coterie.core.records import group_key
-from coterie.errors import InviteError, LocalError, StateError
+from coterie.errors import InviteError, LocalError, Refused, StateError, Unreachable
 from coterie.looking import last_seq
 
 PAGE = 50
@@ -115,15 +115,25 @@ class Client(Account):
         known = self._engine.known_link(parsed)
         if known:
             return known
+        try:
+            return self._engine.previewed(parsed, await self._preview_of(parsed))
+        except (StateError, Refused, InviteError, Unreachable):
+            told = self._engine.told_link(parsed)
+            if told is None:
+                raise
+            return told
+
+    async def _preview_of(self, link: Link) -> dict[str, Any]:
+        """The service's answer to `invite_info`. Raises `InviteError`, `Refused`, `StateError`, `Unreachable`."""
         await self._registered()
-        answer = await self.call("invite_info", {"invite_id": parsed.invite_id.hex()})
+        answer = await self.call("invite_info", {"invite_id": link.invite_id.hex()})
         if answer.body.get("code") == "invite_unavailable":
             raise InviteError(
                 "invite_unavailable", "This invite link does not work any more. Ask for a new one."
             )
         if answer.status >= 300:
             raise refusal(answer)
-        return self._engine.previewed(parsed, answer.body)
+        return answer.body
 
     async def join(self, *, link: str, name: str) -> dict[str, Any]:
         """Ask to join by a link; the state of the wait comes by events."""

@@ -114,16 +114,27 @@ class Engine(Hearing):
         return self._turn(now, lambda turn: inviting.revoke(turn, invite_id))[0]
 
     def known_link(self, link: invite.Link) -> dict[str, Any] | None:
-        """What this device knows of a link without asking: a group it is in, or a join that waits."""
+        """What this device knows of a link without asking: that it made it, or a join that waits."""
+        return self._leads(link, own=True) or self._look(lambda turn: joining.known(turn, link))
 
-        def look(turn: Turn) -> dict[str, Any] | None:
-            known = turn.get(Invite, link.invite_id)
-            group = turn.get(Group, group_key(known.group_id)) if known else None
-            if group and group.state == "active":
-                return {"kind": "member", "group_id": group.group_id}
-            return joining.known(turn, link)
+    def told_link(self, link: invite.Link) -> dict[str, Any] | None:
+        """The group of a link by the word of its members, for when the service does not say where the link leads.
 
-        return self._look(look)
+        Whoever has a link can tell it in any group, so the preview goes before.
+        """
+        return self._leads(link, own=False)
+
+    def _leads(self, link: invite.Link, *, own: bool) -> dict[str, Any] | None:
+        """The active group under which a link is kept here; `own`: if this device made it."""
+        known = self._look(lambda turn: turn.get(Invite, link.invite_id))
+        group = self._look(lambda turn: turn.get(Group, group_key(known.group_id))) if known else None
+        if known is None or group is None or group.state != "active":
+            return None
+        kept, held = (known.secret, link.secret) if own else (known.tag_key, self._keys(link).tag)
+        return {"kind": "member", "group_id": group.group_id} if invite.same(kept, held) else None
+
+    def _keys(self, link: invite.Link) -> invite.Keys:
+        return invite.Keys.derive(self.mls, link.invite_id, link.secret)
 
     def previewed(self, link: invite.Link, body: Mapping[str, Any]) -> dict[str, Any]:
         """The service's answer to `invite_info`, opened with the link. Raises `InviteError` (`bad_preview`)."""
@@ -131,8 +142,7 @@ class Engine(Hearing):
             sealed = bytes.fromhex(body["preview"])
         except (KeyError, ValueError, TypeError):
             sealed = b""
-        keys = invite.Keys.derive(self.mls, link.invite_id, link.secret)
-        preview = invite.Preview.open(self.mls, keys.preview, link.invite_id, sealed)
+        preview = invite.Preview.open(self.mls, self._keys(link).preview, link.invite_id, sealed)
         self.previews[link.invite_id] = preview
         group = self._look(lambda turn: turn.get(Group, group_key(preview.group_id)))
         if group and group.state == "active":
@@ -165,7 +175,7 @@ class Engine(Hearing):
 
     def _join_again(self, link: invite.Link) -> dict[str, Any]:
         """The join of a link that was not looked at in this run."""
-        known = self.known_link(link)
+        known = self.known_link(link) or self.told_link(link)
         if known is None:
             raise StateError("no_preview", "The invitation was not looked at yet.")
         if known["kind"] == "member":

@@ -191,6 +191,25 @@ async def test_a_link_is_looked_at_before_anything_is_asked(exchange: Exchange) 
     assert await alice.client.preview_link(link=link) == {"kind": "member", "group_id": group_id}
 
 
+async def test_a_member_is_led_in_by_a_link_that_is_over_too(exchange: Exchange) -> None:
+    """The service is asked first: what members tell of a link is believed only when it does not say where it leads."""
+    group_id, (alice, bob) = await exchange.friends("Alice", "Bob")
+    link = (await alice.client.create_invite(group_id=group_id))["link"]
+    await settle()
+    there = {"kind": "member", "group_id": group_id}
+    asked = len(bob.wire.posts("invite_info"))
+    assert await bob.client.preview_link(link=link) == there
+    assert len(bob.wire.posts("invite_info")) == asked + 1
+    bob.wire.down = True
+    assert await bob.client.preview_link(link=link) == there
+    bob.wire.down = False
+    exchange.office.invites.clear()
+    assert await bob.client.preview_link(link=link) == there
+    with pytest.raises(StateError) as caught:
+        await bob.client.join(link=link, name="Bob")
+    assert caught.value.code == "already_member"
+
+
 async def test_a_join_can_be_left_cancelled_and_dismissed(exchange: Exchange) -> None:
     group_id, (alice,) = await exchange.friends("Alice")
     link = (await alice.client.create_invite(group_id=group_id))["link"]

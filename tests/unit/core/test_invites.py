@@ -181,6 +181,29 @@ def test_ends_of_unknown_invites_do_not_pile_up(office: PostOffice, monkeypatch:
     assert len(listed(alice, group_id)) == known
 
 
+@pytest.mark.parametrize("how", ["ended", "other keys", "its keys"])
+def test_a_member_of_another_group_does_not_bend_a_link(office: PostOffice, how: str) -> None:
+    """Mallory, who has the link too, names its id in a group that she shares with Bob."""
+    shared, (liar, bob) = friends(office, "Mallory", "Bob")
+    group_id, (alice,) = friends(office, "Alice")
+    link = alice.invite(group_id)
+    body: dict[str, object] = {"type": "invite_end", "id": Link.parse(link).invite_id}
+    if how != "ended":
+        told = controls.invite_body(Invite.decode(alice.rows["invites"][Link.parse(link).invite_id]))
+        lie = {"keys": [bytes([number]) * 32 for number in range(3)]} if how == "other keys" else {}
+        body = {"type": "invite", "invite": told | lie}
+    mallory.say(liar, shared, body)
+    office.pump()
+    assert Invite.decode(bob.rows["invites"][Link.parse(link).invite_id]).group_id == shared
+    told = {"kind": "member", "group_id": shared} if how == "its keys" else None
+    assert bob.engine.told_link(Link.parse(link)) == told, "when the service does not say where it leads"
+    assert bob.look(link)["kind"] == "preview"
+    bob.ask(link, "Bob")
+    office.pump()
+    assert same_state(group_id, alice, bob)
+    assert bob.look(link) == {"kind": "member", "group_id": group_id}
+
+
 def test_an_invite_that_the_service_refused_is_over(office: PostOffice) -> None:
     group_id, (alice, _) = friends(office, "Alice", "Bob")
     office.refusals["invite_create"] = no(409, "invite_exists")
