@@ -19,6 +19,8 @@ T = TypeVar("T")
 
 DEFECT = "Something went wrong in Coterie itself. Reload to go on."
 IN_MEMORY = tuple(table for table in TABLES if table != "messages")
+ENDS = (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit)
+"""What is raised where this process is about to end: nothing can be waited for then."""
 
 
 class Turns:
@@ -71,7 +73,11 @@ class Turns:
         turn = asyncio.ensure_future(self._one_turn(work))
         self._turns.add(turn)
         turn.add_done_callback(self._turns.discard)
-        return await asyncio.shield(turn)
+        try:
+            return await asyncio.shield(turn)
+        except asyncio.CancelledError:
+            turn.add_done_callback(_unheard)
+            raise
 
     async def _one_turn(self, work: Callable[[Engine, int], tuple[Step, T]]) -> T:
         async with self._turn:
@@ -93,12 +99,18 @@ class Turns:
         except (CoterieError, KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # a panic in the binding is one
-            if repr(error) != self._defect:
-                log.exception("a turn came to nothing")
-            self._defect = repr(error)
+            self._log(error)
             raise CoterieError("internal", DEFECT) from error
 
+    def _log(self, defect: BaseException) -> None:
+        if repr(defect) != self._defect:
+            log.error("a turn came to nothing", exc_info=defect)
+        self._defect = repr(defect)
+
     async def _save(self, step: Step) -> None:
+        """Write what a turn changed. Raises `StorageError`, `internal` where the store failed as nobody foresaw: memory
+        has what is on the disk again then, or serves for no other turn.
+        """
         try:
             await self._store.commit(step.changes)
         except (
@@ -107,12 +119,24 @@ class Turns:
             self._lost = error
             raise
         except StorageError as error:
-            self._lost = error  # stands if the state can't be read either
-            before = self._engine
-            await self._reload()  # memory must not know more than the disk
-            self._reloaded(before)
-            self._lost = None
+            await self._go_back(error)
             raise
+        except ENDS:  # nobody knows whether it was written
+            self._lost = StorageError("internal", DEFECT)
+            raise
+        except BaseException as error:
+            self._log(error)
+            failed = StorageError("internal", DEFECT)
+            await self._go_back(failed)
+            raise failed from error
+
+    async def _go_back(self, error: StorageError) -> None:
+        """To what is stored: memory must not know more than the disk."""
+        self._lost = error  # stands if the state can't be read either
+        before = self._engine
+        await self._reload()
+        self._reloaded(before)
+        self._lost = None
 
     def _reloaded(self, before: Engine) -> None:
         """Another engine is in the place of `before`: it has the rows, and nothing that was known beside them."""
@@ -175,6 +199,15 @@ class Turns:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*pending, return_exceptions=True)
+
+
+def _unheard(turn: asyncio.Future[Any]) -> None:
+    """Log how a turn failed that nobody waits for any more; whoever does the same again is told."""
+    error = None if turn.cancelled() else turn.exception()
+    if isinstance(error, CoterieError):
+        log.info("a turn failed: %s", error.code)
+    elif error is not None:
+        log.error("a turn failed", exc_info=error)
 
 
 def _known(error: BaseException) -> CoterieError | None:

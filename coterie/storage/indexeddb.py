@@ -63,7 +63,14 @@ class IndexedDbStore:
         check_changes(changes)
         if changes:
             rows = [[table, key, value] for (table, key), value in changes.items()]
-            await _typed(self._store.commit(to_js(rows)))
+            await _typed(self._commit(rows))
+
+    async def _commit(self, rows: list[Any]) -> None:
+        try:
+            handed = to_js(rows)
+        except (JsException, MemoryError) as error:  # no room for the copy: nothing was handed over
+            raise StorageError("storage_failed", "This device has too little memory left to save.") from error
+        await self._store.commit(handed)
 
     async def clear(self) -> None:
         """As `ports.Store.clear`, and new keys: what IndexedDB keeps of old values can't be opened any more."""

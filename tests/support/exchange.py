@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import coterie_mls
 from coterie.client import Client
-from coterie.errors import StorageError, Unreachable
+from coterie.errors import Unreachable
 from coterie.ports import Answer, Changes
 from coterie.storage.memory import MemoryStore
 from coterie_wire import uuid_bytes
@@ -69,7 +69,7 @@ class FaultyStore(MemoryStore):
 
     def __init__(self, rows: Mapping[Any, bytes] | None = None) -> None:
         super().__init__(rows)
-        self.error: StorageError | None = None
+        self.error: BaseException | None = None
         self.commits = 0
         self._holds: list[asyncio.Event] = []
         self._held: asyncio.Event | None = None

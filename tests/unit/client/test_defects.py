@@ -1,6 +1,10 @@
 """An error that nobody foresaw ends the turn that met it, is told once, and stops nothing else."""
 
+import asyncio
+import sys
 from collections.abc import Callable
+from importlib import import_module
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -8,7 +12,9 @@ import pytest
 import coterie_mls
 from coterie.core.effects import Step
 from coterie.core.engine import Engine
-from coterie_wire import Envelope, WireError
+from coterie.core.records import Group
+from coterie.errors import StorageError
+from coterie_wire import Envelope, WireError, uuid_bytes
 from tests.support.exchange import Exchange, settle
 
 
@@ -22,6 +28,8 @@ ERRORS = [
     KeyError("a defect"),
     Panic("a defect"),
 ]
+OF_A_STORE = [MemoryError(), KeyError("a defect"), Panic("a defect")]
+each_of_a_store = pytest.mark.parametrize("error", OF_A_STORE, ids=lambda error: type(error).__name__)
 each_error = pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 
 
@@ -95,3 +103,113 @@ async def test_what_the_user_asked_for_says_so(exchange: Exchange, monkeypatch: 
     await alice.client.send_text(group_id=group_id, text="yes")
     await settle()
     assert await bob.texts(group_id) == ["yes"]
+
+
+# -- a store that fails as none should --
+
+
+@each_of_a_store
+async def test_what_could_not_be_saved_is_not_known(exchange: Exchange, error: BaseException) -> None:
+    """What came is read at the next start, and nothing that is saved meanwhile goes past it."""
+    group_id, (alice, bob) = await exchange.friends("Alice", "Bob")
+    other = (await alice.client.create_group(name="Others"))["group_id"]
+    link = (await alice.client.create_invite(group_id=other))["link"]
+    await bob.client.join(link=link, name="Bob")
+    await exchange.clock.advance(10)
+    groups = bob.rows("groups")
+    bob.store.error = error
+    await alice.client.send_text(group_id=group_id, text="one")
+    await settle()
+    bob.store.error = None
+    assert bob.rows("groups") == groups
+    assert set(bob.problems()) == {"internal"}
+    await alice.client.send_text(group_id=other, text="arrives")
+    await exchange.clock.advance(15)
+    assert await bob.texts(other) == ["arrives"]
+    assert bob.client.snapshot()["connection"] == "online"
+    await bob.client.set_name(name="Robert")
+    await alice.client.send_text(group_id=group_id, text="two")
+    await exchange.clock.advance(15)
+    key = uuid_bytes(group_id)
+    assert Group.decode(bob.rows("groups")[key]).cursor == Group.decode(groups[key]).cursor
+    await bob.again()
+    await exchange.clock.advance(15)
+    assert await bob.texts(group_id) == ["one", "two"]
+    assert "gap" not in await bob.codes(group_id)
+
+
+@each_of_a_store
+async def test_what_could_not_be_saved_is_not_posted(exchange: Exchange, error: BaseException) -> None:
+    group_id, (alice, bob) = await exchange.friends("Alice", "Bob")
+    rows, posts = alice.store.rows(), len(alice.wire.posts("send_message"))
+    alice.store.error = error
+    with pytest.raises(StorageError, match="in Coterie itself") as failed:
+        await alice.client.send_text(group_id=group_id, text="lost")
+    assert failed.value.code == "internal"
+    alice.store.error = None
+    assert alice.store.rows() == rows
+    await exchange.clock.advance(15)
+    assert len(alice.wire.posts("send_message")) == posts
+    await alice.client.send_text(group_id=group_id, text="kept")
+    await exchange.clock.advance(10)
+    assert await bob.texts(group_id) == await alice.texts(group_id) == ["kept"]
+
+
+@each_of_a_store
+async def test_a_store_that_cannot_be_read_back_either_ends_all_turns(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    group_id, (alice, _) = await exchange.friends("Alice", "Bob")
+
+    async def load(table: str) -> dict[bytes, bytes]:
+        raise StorageError("storage_failed", "No.")
+
+    posts = len(alice.wire.posts("send_message"))
+    alice.store.error = error
+    with monkeypatch.context() as patch:
+        patch.setattr(alice.store, "load", load)
+        with pytest.raises(StorageError):
+            await alice.client.send_text(group_id=group_id, text="lost")
+    alice.store.error = None
+    with pytest.raises(StorageError, match="in Coterie itself"):
+        await alice.client.send_text(group_id=group_id, text="lost too")
+    await exchange.clock.advance(15)
+    assert len(alice.wire.posts("send_message")) == posts
+
+
+async def test_a_save_that_was_cut_off_ends_all_turns(exchange: Exchange) -> None:
+    """Whether it was written is known at the next start alone."""
+    group_id, (alice, _) = await exchange.friends("Alice", "Bob")
+    posts = len(alice.wire.posts("send_message"))
+    alice.store.error = asyncio.CancelledError()
+    with pytest.raises(asyncio.CancelledError):
+        await alice.client.send_text(group_id=group_id, text="lost")
+    alice.store.error = None
+    with pytest.raises(StorageError):
+        await alice.client.send_text(group_id=group_id, text="lost too")
+    await exchange.clock.advance(15)
+    assert len(alice.wire.posts("send_message")) == posts
+
+
+@pytest.mark.parametrize("error", ["MemoryError", "RangeError"])
+async def test_a_page_without_memory_for_the_rows_has_a_storage_that_failed(
+    monkeypatch: pytest.MonkeyPatch, error: str
+) -> None:
+    class JsException(Exception):
+        name = error
+        message = "Array buffer allocation failed"
+
+    def to_js(rows: list[Any]) -> Any:
+        raise MemoryError if error == "MemoryError" else JsException
+
+    for name, module in (
+        ("js", SimpleNamespace(Object=None)),
+        ("pyodide", SimpleNamespace()),
+        ("pyodide.ffi", SimpleNamespace(JsException=JsException, to_js=to_js)),
+    ):
+        monkeypatch.setitem(sys.modules, name, module)
+    store = import_module("coterie.storage.indexeddb").IndexedDbStore(SimpleNamespace())
+    del sys.modules["coterie.storage.indexeddb"]
+    with pytest.raises(StorageError) as failed:
+        await store.commit({("device", b"k"): b"v"})
+    assert failed.value.code == "storage_failed"
