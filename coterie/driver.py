@@ -15,6 +15,7 @@ from coterie.core.effects import (
     Effect,
     LookAgain,
     MakePackages,
+    Step,
 )
 from coterie.core.engine import Engine
 from coterie.core.mls import Mls
@@ -157,18 +158,33 @@ class Driver(Calls):
         """The user's devices are not what they were: tell the page."""
         self._show({"event": "devices_changed"})
 
-    def cursors(self) -> dict[str, int]:
-        """The saved cursor of every group that delivers."""
-        return self._engine.cursors()
+    async def cursors(self) -> dict[str, int]:
+        """The saved cursor of every group that delivers: between turns, as one that can't be saved never was.
+
+        Raises `StorageError` when this device's state can't be changed any more.
+        """
+        async with self._turn:
+            if self._lost:
+                raise self._lost
+            return self._engine.cursors()
 
     def open_joins(self) -> list[str]:
         """Own joins that wait."""
         return self._engine.open_joins()
 
-    async def take_envelope(self, envelope: Envelope, *, paged: bool) -> None:
-        """One envelope of the stream or of a page. A group whose keys are damaged, or with a defect, stops no other."""
+    async def take_envelope(self, envelope: Envelope, *, after: int | None = None) -> None:
+        """One envelope of the stream, or of a page that has all there is `after` a cursor.
+
+        A group whose keys are damaged, or with a defect, stops no other.
+        """
+
+        def take(engine: Engine, now: int) -> Step:
+            # The service may have gone back since the page was asked for: what comes before it is no gap then.
+            paged = after is not None and engine.cursors().get(envelope.group_id, 0) >= after
+            return engine.receive(envelope, now, paged=paged)
+
         try:
-            await self._do(lambda engine, now: engine.receive(envelope, now, paged=paged))
+            await self._do(take)
             if envelope.group_id not in self._engine.up_to_date:
                 self._progress.took(envelope.group_id, self._engine.cursors().get(envelope.group_id, 0))
         except CoterieError as error:

@@ -33,9 +33,9 @@ class Inbound(Protocol):
 
     async def token(self) -> str: ...
     async def call(self, function: str, body: dict[str, Any]) -> Answer: ...
-    def cursors(self) -> dict[str, int]: ...
+    async def cursors(self) -> dict[str, int]: ...
     def open_joins(self) -> list[str]: ...
-    async def take_envelope(self, envelope: Envelope, *, paged: bool) -> None: ...
+    async def take_envelope(self, envelope: Envelope, *, after: int | None = None) -> None: ...
     async def take_welcome(self, answer: dict[str, Any]) -> None: ...
     async def take_joins(self, joins: list[Any]) -> None: ...
     async def take_invitations(self, welcomes: list[Any]) -> None: ...
@@ -122,7 +122,7 @@ class Sync:
         token = await self._inbound.token()
         socket = await self._transport.connect()
         try:
-            self._said = self._inbound.cursors()
+            self._said = await self._inbound.cursors()
             await socket.send({"v": 1, "type": "hello", "token": token, "cursors": self._said})
             await self._first(self._read(socket), self._keep_alive(socket))
         finally:
@@ -152,7 +152,7 @@ class Sync:
                 self._state("online")
                 await self._look_around()
             case {"type": "envelope", "envelope": dict(envelope)}:
-                await self._envelope(envelope, paged=False)
+                await self._envelope(envelope)
             case {"type": "welcome"}:
                 await self._inbound.take_welcome(frame)
             case {"type": "join_waiting", "join": dict(join)}:
@@ -212,7 +212,7 @@ class Sync:
         """What the socket may have missed before it was there."""
         for join_id in self._inbound.open_joins():
             await self._poll_join(join_id)
-        if self._inbound.cursors():
+        if await self._inbound.cursors():
             await self._poll_pending()
 
     # -- polling --
@@ -266,13 +266,13 @@ class Sync:
         return answer
 
     async def _poll_groups(self) -> bool:
-        cursors = self._inbound.cursors()
+        cursors = await self._inbound.cursors()
         for group_id in cursors:
             await self._pages(group_id)
-        return self._inbound.cursors() != cursors
+        return await self._inbound.cursors() != cursors
 
     async def _poll_pending(self) -> bool:
-        if not self._inbound.cursors():
+        if not await self._inbound.cursors():
             return False
         answer = await self._ask("invite_pending", {})
         joins = answer.body.get("joins")
@@ -321,7 +321,7 @@ class Sync:
             await self._clock.sleep(pause)
 
     async def _pages(self, group_id: str) -> None:
-        while (after := self._inbound.cursors().get(group_id)) is not None:
+        while (after := (await self._inbound.cursors()).get(group_id)) is not None:
             answer = await self._ask("get_messages", {"group_id": group_id, "after": after})
             if answer.status >= 500:
                 raise Unreachable("unavailable", "The service could not answer.")
@@ -333,17 +333,17 @@ class Sync:
                 await self._caught_up(group_id, told if _is_seq(told) else after, after)
                 return
             for envelope in envelopes:
-                await self._envelope(envelope, paged=True)
-            if self._inbound.cursors().get(group_id) == after:
+                await self._envelope(envelope, after)
+            if (await self._inbound.cursors()).get(group_id) == after:
                 return  # nothing in the page was of use
 
-    async def _envelope(self, raw: Any, *, paged: bool) -> None:
+    async def _envelope(self, raw: Any, after: int | None = None) -> None:
         try:
             envelope = Envelope.from_json(raw)
         except WireError as error:
             log.warning("an envelope was ill-formed: %s", error.code)
             return
-        await self._inbound.take_envelope(envelope, paged=paged)
+        await self._inbound.take_envelope(envelope, after=after)
         self._failing = False
 
 

@@ -30,11 +30,11 @@ def of_group(frame: dict[str, Any], group_id: str) -> dict[str, Any]:
 @pytest.mark.parametrize("frame", FRAMES, ids=str)
 async def test_a_frame_that_no_service_sends_does_no_harm(exchange: Exchange, frame: dict[str, Any]) -> None:
     group_id, (alice, bob) = await exchange.friends("Alice", "Bob")
-    before = bob.client.cursors()
+    before = await bob.client.cursors()
     assert bob.wire.socket
     bob.wire.socket.queue.put_nowait({"v": 1} | of_group(frame, group_id))
     await settle()
-    assert bob.client.cursors() == before
+    assert await bob.client.cursors() == before
     await goes_on(exchange, group_id, alice, bob)
 
 
@@ -43,14 +43,14 @@ async def test_a_page_that_ends_nowhere_does_no_harm(
     exchange: Exchange, monkeypatch: pytest.MonkeyPatch, last_seq: Any
 ) -> None:
     group_id, (alice, bob) = await exchange.friends("Alice", "Bob")
-    before = bob.client.cursors()
+    before = await bob.client.cursors()
     with monkeypatch.context() as patch:
         refusal = 200, {"envelopes": [], "last_seq": last_seq}
         patch.setitem(exchange.office.refusals, "get_messages", refusal)
         assert bob.wire.socket
         bob.wire.socket.queue.put_nowait({"v": 1, "type": "removed", "group_id": group_id})
         await settle()
-    assert bob.client.cursors() == before
+    assert await bob.client.cursors() == before
     await goes_on(exchange, group_id, alice, bob)
 
 

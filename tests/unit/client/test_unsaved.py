@@ -1,19 +1,22 @@
 """A turn that can't be saved takes what the engine knew beside its rows: it is asked for anew, before any post."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from coterie.core.engine import Engine
 from coterie.core.group import lines
-from coterie.core.records import Outgoing
+from coterie.core.records import Group, Outgoing
 from coterie.core.state import Turn
-from coterie.errors import StorageError
+from coterie.errors import StorageError, StorageLost
 from coterie.ports import Answer
-from tests.support.exchange import Exchange, FaultyStore, Person, settle
+from coterie_wire import Envelope, uuid_bytes
+from tests.support.exchange import Exchange, FaultyStore, Person, WireSocket, settle
 
 FULL = StorageError("storage_full", "There is no room left on this device.")
 RECORD = "/functions/v1/groups_list"
+PAGES = "/functions/v1/get_messages"
 
 
 async def put_back(person: Person, rows: dict[tuple[str, bytes], bytes]) -> None:
@@ -123,6 +126,92 @@ async def test_a_first_answer_that_cannot_be_saved_makes_nobody_deaf(exchange: E
     await exchange.clock.advance(15)
     assert sorted(await alice.texts(group_id)) == ["hi", "waits"]
     assert sorted(await bob.texts(group_id)) == ["hi", "waits"]
+
+
+def saved_cursor(person: Person, group_id: str) -> int:
+    """As the disk has it."""
+    return Group.decode(person.rows("groups")[uuid_bytes(group_id)]).cursor
+
+
+async def test_no_page_is_asked_for_behind_what_is_not_saved(exchange: Exchange) -> None:
+    """The page would come when the message before it is lost with the save, and make a gap of it."""
+    group_id, (alice, bob) = await exchange.friends("Alice", "Bob")
+    await exchange.clock.advance(5)
+    bob.wire.answers[PAGES] = Answer(503, {})
+    bob.client._sync.catch_up(group_id)  # comes to nothing, and tries again in a moment
+    await settle()
+    bob.store.held = saving = asyncio.Event()
+    await alice.client.send_text(group_id=group_id, text="one")
+    await settle()  # it is being saved
+    saved = saved_cursor(bob, group_id)
+    bob.wire.answers.clear()
+    bob.wire.held[PAGES] = page = asyncio.Event()
+    bob.wire.log.clear()
+    await exchange.clock.advance(0.3)
+    await alice.client.send_text(group_id=group_id, text="two")
+    bob.store.error = FULL
+    bob.store.held = None
+    saving.set()
+    await settle()
+    bob.store.error = None
+    page.set()
+    await exchange.clock.advance(10)
+    assert await bob.texts(group_id) == ["one", "two"]
+    assert "gap" not in await bob.codes(group_id)
+    assert bob.wire.posts("get_messages")[0]["after"] == saved
+
+
+async def test_no_hello_tells_what_is_not_saved(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
+    group_id, (alice, bob) = await exchange.friends("Alice", "Bob")
+    await exchange.clock.advance(5)
+    told: list[int] = []
+    send = WireSocket.send
+
+    async def heard(socket: WireSocket, frame: dict[str, Any]) -> None:
+        if frame["type"] == "hello" and socket.wire is bob.wire:
+            told.append(frame["cursors"][group_id])
+        await send(socket, frame)
+
+    monkeypatch.setattr(WireSocket, "send", heard)
+    saved = saved_cursor(bob, group_id)
+    bob.store.held = saving = asyncio.Event()
+    await alice.client.send_text(group_id=group_id, text="one")
+    await settle()
+    bob.wire.cut()
+    await exchange.clock.advance(40)  # it is found out that the socket is dead, while the save takes its time
+    bob.store.error = FULL
+    bob.store.held = None
+    saving.set()
+    await settle()
+    bob.store.error = None
+    await exchange.clock.advance(15)
+    assert await bob.texts(group_id) == ["one"]
+    assert set(told) == {saved}
+
+
+async def test_a_page_behind_another_cursor_makes_no_gap(exchange: Exchange) -> None:
+    """As when the service has gone back, and on again, since the page was asked for."""
+    group_id, (alice, bob) = await exchange.friends("Alice", "Bob")
+    assert bob.wire.socket
+    bob.wire.socket.mute = True
+    for text in ("one", "two"):
+        await alice.client.send_text(group_id=group_id, text=text)
+    await settle()
+    last = len(exchange.office.rooms[group_id].envelopes)
+    envelope = Envelope.from_json(exchange.envelope(group_id, last))
+    await bob.client.take_envelope(envelope, after=last - 1)
+    await settle()
+    assert await bob.texts(group_id) == ["one", "two"]
+    assert "gap" not in await bob.codes(group_id)
+
+
+async def test_cursors_of_a_state_that_is_lost_are_not_told(exchange: Exchange) -> None:
+    group_id, (alice, _) = await exchange.friends("Alice", "Bob")
+    alice.store.error = StorageLost("storage_lost", "Another tab has taken over.")
+    with pytest.raises(StorageLost):
+        await alice.client.send_text(group_id=group_id, text="lost")
+    with pytest.raises(StorageLost):
+        await alice.client.cursors()
 
 
 def _of_an_epoch_that_is_gone(person: Person, group_id: str) -> dict[tuple[str, bytes], bytes]:
