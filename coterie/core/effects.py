@@ -13,7 +13,7 @@ Row = tuple[str, bytes]
 class Show:
     """Tell the page: one event of docs/bridge.md."""
 
-    event: dict[str, Any]
+    event: dict[str, Any] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ DIRECTORY_LANE = bytes(15) + b"\x01"
 class Step:
     """One transaction, and what to do after it. Doing it twice, or not at all after a crash, must be safe."""
 
-    changes: dict[Row, bytes | None] = field(default_factory=dict)
+    changes: dict[Row, bytes | None] = field(default_factory=dict, repr=False)
     effects: tuple[Effect, ...] = ()
 
     def without(self, kind: type[Effect]) -> Step:

@@ -8,8 +8,9 @@ import pytest
 import coterie_mls
 from coterie.core import content as contents
 from coterie.core.device import session_from
+from coterie.core.effects import Show, Step
 from coterie.core.invite import Keys, Link
-from coterie.core.records import Invite, Join, Line, Outgoing, Session
+from coterie.core.records import Group, Invite, Join, Line, Outgoing, Session, group_key
 from coterie.errors import CoterieError
 from tests.support.friends import friends
 from tests.support.post_office import PostOffice
@@ -54,6 +55,18 @@ def test_reprs_hide_tokens_keys_and_plaintext(office: PostOffice) -> None:
         assert secret not in shown
     for word in ("tok-access", "tok-refresh", "plaintext"):
         assert word not in shown
+
+
+def test_what_was_said_last_is_in_no_repr_of_its_group_or_of_a_turn(office: PostOffice) -> None:
+    group_id, (alice, bob) = friends(office, "Alice", "Bob")
+    step, _ = alice.engine.send_text(group_id, "plaintext", office.now)
+    row = step.changes["groups", group_key(group_id)]
+    assert row
+    group = Group.decode(row)
+    assert group.last_text == "plaintext"
+    assert any(isinstance(effect, Show) and "plaintext" in str(effect.event) for effect in step.effects)
+    assert "plaintext" not in repr([group, step])
+    assert "plaintext" not in repr(Step({("groups", b"k"): b"plaintext"}))
 
 
 def test_errors_and_logs_hide_links_and_tokens(caplog: pytest.LogCaptureFixture) -> None:
