@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 Row = tuple[str, bytes]
@@ -61,7 +61,8 @@ class Answer:
     """A complete answer of the service, whatever its status."""
 
     status: int
-    body: dict[str, Any]
+    body: dict[str, Any] = field(repr=False)
+    """What a sign-in answers has tokens."""
 
 
 class Socket(Protocol):

@@ -12,6 +12,7 @@ from coterie.core.effects import Show, Step
 from coterie.core.invite import Keys, Link
 from coterie.core.records import Group, Invite, Join, Line, Outgoing, Session, group_key
 from coterie.errors import CoterieError
+from coterie.ports import Answer
 from tests.support.friends import friends
 from tests.support.post_office import PostOffice
 
@@ -40,6 +41,7 @@ def test_reprs_hide_tokens_keys_and_plaintext(office: PostOffice) -> None:
     )
     shown = repr(
         [
+            Answer(200, {"access_token": session.access_token}),
             invite,
             join,
             keys,
