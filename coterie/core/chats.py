@@ -120,7 +120,7 @@ def forget(turn: Turn, group_id: str, line_keys: list[bytes]) -> None:
         raise StateError("still_member", "Leave the group first.")
     if group.stuck and not turn.backend.read_only:  # it cannot say so itself; the service at least stops
         turn.do(Call("group_leave", {"group_id": group_id}))
-    people.keep(turn, group, turn.backend.members(group.mls_id))
+    people.keep(turn, group, people.leaves(turn, group))
     chat = turn.get(Chat, group.key)
     if chat:
         turn.put(chat.changed(turn.now, deleted=True, name=""))
@@ -136,4 +136,5 @@ def _delete_rows(turn: Turn, group: Group) -> None:
     for known in elsewhere:
         if known.group_id == group.group_id:
             turn.delete(known)
-    turn.backend.delete_group(group.mls_id)
+    if group.mls_id not in {other.mls_id for other in turn.rows(Group)}:
+        turn.backend.delete_group(group.mls_id)

@@ -14,9 +14,15 @@ def make_room(turn: Turn, old: Group | None, group_id: str, mls_id: bytes = b"")
     """Drop the keys of a group that this device has left, or whose rows are damaged, before it enters anew."""
     salvage.clear(turn, group_key(group_id), mls_id)
     if old:
-        people.keep(turn, old, turn.backend.members(old.mls_id))
+        people.keep(turn, old, people.leaves(turn, old))
         leaves.forget(turn, old)
         turn.backend.delete_group(old.mls_id)
+
+
+def taken(turn: Turn, group_id: str) -> set[bytes]:
+    """The MLS ids of all groups here but this one: two groups over the same keys would end with the first of them."""
+    here = {group.mls_id for group in turn.rows(Group) if group.group_id != group_id}
+    return here | {aside.mls_id for key, aside in turn.state.set_aside.items() if key != group_key(group_id)}
 
 
 def enter(turn: Turn, joined: Any, group_id: str, name: str, cursor: int, old: Group | None) -> Group:

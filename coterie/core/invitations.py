@@ -165,7 +165,7 @@ def accept(turn: Turn, group_id: str) -> dict[str, Any]:
 
 def _check(turn: Turn, invitation: Invitation, joined: Any, old: Group | None) -> None:
     """The group is the one that the service names, and no other that this device has; its sender too."""
-    ours = {group.mls_id for group in turn.rows(Group) if group.group_id != invitation.group_id}
+    ours = entering.taken(turn, invitation.group_id)
     same_group = old is None or old.mls_id == joined.group_id
     if device.group_uuid(joined.group_data) != invitation.key or joined.group_id in ours or not same_group:
         raise InviteError("other_group", WRONG_GROUP)

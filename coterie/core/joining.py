@@ -25,6 +25,13 @@ ENDED = {
 NOT_OURS = (
     "The service handed over a group that does not come from this link. It was refused; nothing was joined."
 )
+TAKEN = (
+    "This link leads into what this device has as another group already. It was refused; nothing was joined."
+)
+NOT_THE_SAME = (
+    "This link leads into another group than the one that this device had under its name. It was refused; nothing was"
+    " joined. If you trust whoever sent it, delete that group from this device and ask again."
+)
 
 
 def set_name(turn: Turn, name: str) -> Me:
@@ -195,6 +202,10 @@ def _welcome(turn: Turn, join: Join, answer: dict[str, Any]) -> None:
     if not invite.same(tag, invite.welcome_tag(keys.welcome, join.join_id, join.key_package, welcome)):
         raise InviteError("bad_welcome", NOT_OURS)
     old = turn.get(Group, group_key(join.group_id))
+    if join.mls_id in entering.taken(turn, join.group_id):
+        raise InviteError("other_group", TAKEN)
+    if old and old.mls_id != join.mls_id:
+        raise InviteError("other_group", NOT_THE_SAME)
     entering.make_room(turn, old, join.group_id, join.mls_id)
     try:
         joined = turn.backend.join(welcome)

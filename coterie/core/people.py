@@ -43,8 +43,9 @@ def met(turn: Turn, *, outside: str = "") -> dict[str, Known]:
         for one in turn.rows(Contact)
         if not one.deleted
     }
+    kept = set(turn.backend.groups())
     for group in turn.rows(Group):
-        for leaf in turn.backend.members(group.mls_id) if group.group_id != outside else []:
+        for leaf in _leaves(turn, group, kept) if group.group_id != outside else []:
             found = known.setdefault(
                 leaf.identity, Known(leaf.identity, leaf.signature_key, leaf.identity_key)
             )
@@ -52,6 +53,15 @@ def met(turn: Turn, *, outside: str = "") -> dict[str, Known]:
             if group.state == "active":
                 found.groups.append(group.group_id)
     return known
+
+
+def leaves(turn: Turn, group: Group) -> list[Member]:
+    """Who is in a group, or was when this device left it; nobody where its keys are gone."""
+    return _leaves(turn, group, set(turn.backend.groups()))
+
+
+def _leaves(turn: Turn, group: Group, kept: set[bytes]) -> list[Member]:
+    return turn.backend.members(group.mls_id) if group.mls_id in kept else []
 
 
 def impostors(turn: Turn, leaves: Iterable[Member], *, outside: str = "") -> list[str]:

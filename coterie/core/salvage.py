@@ -73,7 +73,8 @@ def clear(turn: Turn, key: bytes, mls_id: bytes = b"") -> None:
         return
     for table, row in aside.rows:
         turn.delete_key(table, row)
-    for left in {aside.mls_id, mls_id} & set(turn.backend.groups()):
+    others = {group.mls_id for group in turn.rows(Group)}
+    for left in ({aside.mls_id, mls_id} & set(turn.backend.groups())) - others:
         turn.backend.delete_group(left)
 
 
@@ -152,9 +153,9 @@ def _backend(mls: Mls, rows: Mapping[bytes, bytes]) -> Backend | None:
 
 
 def _probe(mls: Mls, state: State, backend: Backend) -> None:
-    """Set the groups aside whose keys do not read."""
+    """Set the groups aside whose keys do not read, also those that are over: who was met in them is asked for."""
     for key, group in state.tables[Group.TABLE].items():
-        if isinstance(group, Group) and group.state in ("active", "broken"):
+        if isinstance(group, Group):
             try:
                 backend.members(group.mls_id)
             except mls.MlsError:

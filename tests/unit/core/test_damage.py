@@ -129,6 +129,61 @@ def test_a_group_that_was_set_aside_can_be_forgotten(office: PostOffice) -> None
     talks(office, other, alice, bob)
 
 
+def over(office: PostOffice) -> tuple[str, str, Device, Device]:
+    """Two groups with Bob; Alice has left the first, and still has its keys."""
+    group_id, other, alice, bob = two_groups(office)
+    bob.publish()
+    alice.leave(group_id)
+    office.pump()
+    assert alice.record(group_id).over
+    return group_id, other, alice, bob
+
+
+def test_a_group_that_is_over_and_has_no_keys_any_more_stops_nothing(office: PostOffice) -> None:
+    group_id, other, alice, bob = over(office)
+    mls_id = alice.record(group_id).mls_id
+    alice.run(alice.engine._turn(office.now, lambda turn: turn.backend.delete_group(mls_id))[0])
+    assert [one["user_id"] for one in alice.engine.people()] == [bob.user_id]
+    third = alice.create("Third")
+    office.pump()
+    alice.add(third, bob.user_id)
+    office.pump()
+    bob.accept(third)
+    office.pump()
+    talks(office, third, alice, bob)
+    alice.run(alice.engine.forget_group(group_id, [], office.now))
+    assert group_key(group_id) not in alice.rows["groups"]
+    talks(office, other, alice, bob)
+
+
+@pytest.mark.parametrize("cut", [0, 5])
+def test_a_group_that_is_over_is_set_aside_too_when_its_keys_do_not_read(
+    office: PostOffice, cut: int
+) -> None:
+    group_id, other, alice, bob = over(office)
+    alice.rows["mls"] |= {key: value[:cut] for key, value in keys_of(alice, group_id).items()}
+    alice.crash()
+    assert "the group “Friends”" in alice.engine.damage
+    assert [one["user_id"] for one in alice.engine.people()] == [bob.user_id]
+    talks(office, other, alice, bob)
+
+
+@pytest.mark.parametrize("how", ["over", "set aside"])
+def test_one_of_two_groups_with_the_same_keys_leaves_them_to_the_other(office: PostOffice, how: str) -> None:
+    """As an earlier version could have them: a link led into the MLS group of another row."""
+    group_id, other, alice, bob = over(office)
+    row = alice.record(group_id).with_(mls_id=alice.record(other).mls_id)
+    alice.rows["groups"][row.key] = row.encode()
+    alice.crash()
+    if how == "set aside":
+        alice.run(alice.engine.set_aside(group_id, office.now))
+    alice.run(alice.engine.forget_group(group_id, [], office.now))
+    assert group_key(group_id) not in alice.rows["groups"]
+    talks(office, other, alice, bob)
+    alice.crash()
+    talks(office, other, alice, bob)
+
+
 def test_a_damaged_row_of_the_outbox_sets_its_group_aside(office: PostOffice) -> None:
     """What it said of a commit or a counter is unknown: to go on could use a key twice."""
     group_id, other, alice, bob = two_groups(office)

@@ -236,6 +236,58 @@ def test_another_group_under_the_links_own_tag_is_refused(office: PostOffice) ->
     assert bob.rows["groups"] == {} == bob.rows["messages"]
 
 
+def let_in_by_a_link_with_another_id(
+    office: PostOffice, liar: Device, bob: Device, group_id: str, mls_id: bytes
+) -> None:
+    """Mallory's link is for `group_id`, and leads into the MLS group `mls_id` of hers under that name."""
+    kept = liar.rows["groups"][group_key(group_id)]
+    liar.rows["groups"][group_key(group_id)] = liar.record(group_id).with_(mls_id=mls_id).encode()
+    liar.crash()
+    link = liar.invite(group_id)
+    office.post(liar)
+    join_id = bob.ask(link, "Bob")
+    office.post(bob)
+    backend = liar.engine.backend
+    assert backend
+    backend.commit(mls_id, group_data=group_data(group_key(group_id), liar.identity))
+    backend.merge_pending(mls_id)
+    built = backend.commit(mls_id, add=[bytes.fromhex(office.joins[join_id]["kp_hex"])])
+    liar.rows["groups"][group_key(group_id)] = kept
+    bob.run(bob.engine.polled(welcome_for(bob, link, join_id, built.welcome or b""), office.now))
+
+
+@pytest.mark.parametrize("other", ["left", "set aside"])
+def test_a_link_does_not_lead_into_the_keys_of_another_group(office: PostOffice, other: str) -> None:
+    """Two groups over the same MLS group: deleting either would take the other's keys."""
+    first, (liar, bob) = friends(office, "Mallory", "Bob")
+    mls_id = bob.record(first).mls_id
+    liar.remove(first, bob)
+    office.pump()
+    second = liar.create("Second")
+    office.pump()
+    if other == "set aside":
+        bob.run(bob.engine.set_aside(first, office.now))
+    rows = {table: dict(bob.rows[table]) for table in ("groups", "messages", "contacts")}
+    let_in_by_a_link_with_another_id(office, liar, bob, second, mls_id)
+    (join,) = bob.joins()
+    assert (join["state"], "as another group already" in join["why"]) == ("failed", True)
+    assert {table: bob.rows[table] for table in rows} == rows
+    assert bob.engine.people()
+
+
+def test_a_link_does_not_put_another_group_under_an_old_history(office: PostOffice) -> None:
+    first, (liar, bob) = friends(office, "Mallory", "Bob")
+    liar.remove(first, bob)
+    office.pump()
+    other = liar.record(liar.create("Other")).mls_id
+    office.pump()
+    rows = {table: dict(bob.rows[table]) for table in ("groups", "messages", "contacts")}
+    let_in_by_a_link_with_another_id(office, liar, bob, first, other)
+    (join,) = bob.joins()
+    assert (join["state"], "than the one that this device had" in join["why"]) == ("failed", True)
+    assert {table: bob.rows[table] for table in rows} == rows
+
+
 BAD_ANSWERS: dict[str, dict[str, Any]] = {
     "no Welcome": {"welcome_hex": None},
     "not hex": {"welcome_hex": "zz"},
