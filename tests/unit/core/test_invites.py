@@ -195,8 +195,8 @@ def test_a_member_of_another_group_does_not_bend_a_link(office: PostOffice, how:
     mallory.say(liar, shared, body)
     office.pump()
     assert Invite.decode(bob.rows["invites"][Link.parse(link).invite_id]).group_id == shared
-    told = {"kind": "member", "group_id": shared} if how == "its keys" else None
-    assert bob.engine.told_link(Link.parse(link)) == told, "when the service does not say where it leads"
+    said = {"kind": "member", "group_id": shared} if how == "its keys" else None
+    assert bob.engine.told_link(Link.parse(link)) == said, "when the service does not say where it leads"
     assert bob.look(link)["kind"] == "preview"
     bob.ask(link, "Bob")
     office.pump()
