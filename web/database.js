@@ -69,6 +69,34 @@ export function typed(error) {
   return new StoreError("storage_failed", `This device's data can't be used (${error?.name ?? "aborted"}).`, error);
 }
 
+/**
+ * Have Chromium begin a new log, before anything is written to the one that is there. It writes on behind what a kill left half
+ * written, finds the log damaged at the start after that, and then deletes every database of the site (docs/adr/0027-torn-logs.md).
+ * Deleting a database has it begin another log. Nothing depends on it: whoever opens the database next is told what is wrong.
+ */
+export async function beginLog(name) {
+  if (!("dataLoss" in IDBVersionChangeEvent.prototype)) return; // no browser of that kind
+  try {
+    const request = indexedDB.open(`${name}.log`);
+    request.onupgradeneeded = tellLoss;
+    if (await succeeded(request)) request.result.close();
+    await succeeded(indexedDB.deleteDatabase(`${name}.log`));
+  } catch {
+    // a browser that keeps no data: the database that is opened next says so
+  }
+}
+
+const succeeded = (request) =>
+  new Promise((done) => {
+    request.onsuccess = () => done(true);
+    request.onerror = () => done(false);
+  });
+
+/** Chromium says with the first database that is made after it why it deleted all of them. */
+function tellLoss({ dataLoss, dataLossMessage }) {
+  if (dataLoss === "total") console.error(`coterie: the browser has deleted this device's data: ${dataLossMessage}`);
+}
+
 const PATIENCE_MS = 3000; // another tab that makes room first ends the transaction it is in
 
 /** Open (and create, or bring up to date) the database. Rejects with a StoreError. */
@@ -77,7 +105,10 @@ export function openDatabase(name, upgrades = UPGRADES, patience = PATIENCE_MS) 
     const request = indexedDB.open(name, upgrades.length);
     let refused = false;
     let blocked;
-    request.onupgradeneeded = ({ oldVersion }) => upgrade(request, upgrades.slice(oldVersion));
+    request.onupgradeneeded = (event) => {
+      tellLoss(event);
+      upgrade(request, upgrades.slice(event.oldVersion));
+    };
     request.onblocked = () => {
       blocked = setTimeout(() => {
         refused = true;

@@ -2,7 +2,7 @@
 // encrypted (web/at_rest.js). Python's side is coterie/storage/indexeddb.py. Every commit is one transaction with strict
 // durability, and compares and raises a version in it, so that a second writer is noticed before it does harm.
 import { Ring, masterOf, wayOf } from "./at_rest.js";
-import { KEYS, UPGRADES, WRITER, fail, openDatabase, rowOf, rowsOf, transact, typed } from "./database.js";
+import { KEYS, UPGRADES, WRITER, beginLog, fail, openDatabase, rowOf, rowsOf, transact, typed } from "./database.js";
 import { KeyError } from "./keys.js";
 import { packed, put, sealed } from "./rows.js";
 import { openSeeds } from "./seeds.js";
@@ -17,6 +17,7 @@ const RENEW_MS = 10 * 60_000; // how long a key that was used may lie readable i
 
 /** Open (and create, or bring up to date) the database, to be its one writer. Rejects with a StoreError, or `locked_…`. */
 export async function openStore(name = NAME, upgrades = UPGRADES, patience = undefined) {
+  await beginLog(name);
   const db = await openDatabase(name, upgrades, patience);
   try {
     return await Store.of(db, name);

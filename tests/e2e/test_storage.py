@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import BrowserType, expect
 
+from tests.at_rest.chromium import profile
 from tests.e2e.conftest import Meet
 from tests.e2e.people import SOON_MS, Person
 from tests.support.server import Service
@@ -15,6 +18,10 @@ from tests.support.server import Service
 PASSPHRASE = "four words that nobody says"
 BLOCK = 2
 """Chromium's CONTENT_SETTING_BLOCK."""
+BLOCK_SIZE = 32 * 1024
+"""Of LevelDB's log (github.com/google/leveldb, doc/log_format.md)."""
+TORN = 2_000
+"""Bytes that the torn record was to have."""
 QUOTA = 8_000_000
 """Bytes, for all databases of the origin."""
 FILL = """async () => {
@@ -241,3 +248,37 @@ def test_a_browser_that_may_keep_nothing_for_the_site_says_so(
         expect(page.get_by_text("does not let Coterie keep data")).to_be_visible(timeout=SOON_MS)
     finally:
         context.close()
+
+
+def test_what_a_kill_left_half_written_costs_nothing(
+    browser_type: BrowserType, service: Service, meet: Meet, tmp_path: Path
+) -> None:
+    """Chromium writes on behind it, and at the start after that would delete the databases of the site."""
+    executable = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome") or ""
+    folder = tmp_path / "profile"
+    with profile(browser_type, executable, folder, service.url) as ann:
+        ann.start()
+        ann.create("Friends")
+        ann.say("before")
+        ann.all_sent()
+    tear(folder)
+    for _ in range(2):
+        with profile(browser_type, executable, folder, service.url) as ann:
+            ann.page.goto(ann.origin)
+            ann.open("Friends")
+            ann.say("after")
+            ann.all_sent()
+    with profile(browser_type, executable, folder, service.url) as ann:
+        ann.page.goto(ann.origin)
+        ann.open("Friends")
+        ann.sees("before", "after", "after")
+
+
+def tear(folder: Path) -> None:
+    """The first bytes of a record at the end of LevelDB's log, as a process killed while it writes leaves them."""
+    (log,) = folder.rglob("*.indexeddb.leveldb/*.log")
+    room = BLOCK_SIZE - log.stat().st_size % BLOCK_SIZE
+    with log.open("ab") as file:
+        if room < 2 * TORN:
+            file.write(bytes(room))
+        file.write(bytes(4) + TORN.to_bytes(2, "little") + b"\x01" + bytes(TORN // 2))
