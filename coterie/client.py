@@ -9,7 +9,7 @@ from coterie.account import Account, refusal
 from coterie.core.effects import DIRECTORY_LANE
 from coterie.core.invite import DEFAULT_LIFETIME, DEFAULT_USES, Link
 from coterie.core.records import group_key
-from coterie.errors import InviteError, LocalError, Refused, StateError, Unreachable
+from coterie.errors import CoterieError, InviteError, LocalError, StateError
 from coterie.looking import last_seq
 
 PAGE = 50
@@ -117,7 +117,7 @@ class Client(Account):
             return known
         try:
             return self._engine.previewed(parsed, await self._preview_of(parsed))
-        except (StateError, Refused, InviteError, Unreachable):
+        except CoterieError:
             told = self._engine.told_link(parsed)
             if told is None:
                 raise

@@ -69,27 +69,35 @@ export function typed(error) {
   return new StoreError("storage_failed", `This device's data can't be used (${error?.name ?? "aborted"}).`, error);
 }
 
+const LOG_MS = 1000;
+
 /**
  * Have Chromium begin a new log, before anything is written to the one that is there. It writes on behind what a kill left half
  * written, finds the log damaged at the start after that, and then deletes every database of the site (docs/adr/0027-torn-logs.md).
  * Deleting a database has it begin another log. Nothing depends on it: whoever opens the database next is told what is wrong.
  */
 export async function beginLog(name) {
-  if (!("dataLoss" in IDBVersionChangeEvent.prototype)) return; // no browser of that kind
+  const scrap = `${name}.log`;
   try {
-    const request = indexedDB.open(`${name}.log`);
+    if (!("dataLoss" in IDBVersionChangeEvent.prototype)) return; // no browser of that kind
+    const request = indexedDB.open(scrap);
     request.onupgradeneeded = tellLoss;
-    if (await succeeded(request)) request.result.close();
-    await succeeded(indexedDB.deleteDatabase(`${name}.log`));
+    await ended(request);
+    await ended(indexedDB.deleteDatabase(scrap));
   } catch {
     // a browser that keeps no data: the database that is opened next says so
   }
 }
 
-const succeeded = (request) =>
+/** A second at most: a tab that is frozen may have this very database open. */
+const ended = (request) =>
   new Promise((done) => {
-    request.onsuccess = () => done(true);
-    request.onerror = () => done(false);
+    request.onsuccess = () => {
+      request.result?.close();
+      done();
+    };
+    request.onerror = done;
+    setTimeout(done, LOG_MS);
   });
 
 /** Chromium says with the first database that is made after it why it deleted all of them. */

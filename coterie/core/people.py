@@ -43,8 +43,9 @@ def met(turn: Turn, *, outside: str = "") -> dict[str, Known]:
         for one in turn.rows(Contact)
         if not one.deleted
     }
-    kept = set(turn.backend.groups())
-    for group in turn.rows(Group):
+    groups = turn.rows(Group)
+    kept = set(turn.backend.groups()) if groups else set()  # a device that only restored a backup has no keys yet
+    for group in groups:
         for leaf in _leaves(turn, group, kept) if group.group_id != outside else []:
             found = known.setdefault(
                 leaf.identity, Known(leaf.identity, leaf.signature_key, leaf.identity_key)

@@ -50,10 +50,8 @@ class Unfit(Exception):
 def by_hand(turn: Turn, group_id: str) -> None:
     """Come back now, however long ago the last time was. Raises `StateError` (`not_stuck`)."""
     group = lines.need(turn, group_id)
-    if not group.can_rejoin or turn.backend.read_only:
-        raise StateError(
-            "not_stuck", "No way leads back into this group: it works, is over, or was broken by a member."
-        )
+    if not group.stuck or turn.backend.read_only:
+        raise StateError("not_stuck", "This group works, or you are not a member of it any more.")
     row = rejoin.pending(turn, group)
     if row and (not row.accepted_seq or row.accepted_seq > group.service_cursor):
         lines.drain(turn, group)  # it is on its way

@@ -93,7 +93,7 @@ def group(turn: Turn, record: Group) -> dict[str, Any]:
         "updated_at": record.updated_at,
         "can_send": record.can_send and not turn.backend.read_only,
         "can_forget": record.over or record.stuck or turn.backend.read_only,
-        "can_rejoin": record.can_rejoin and not turn.backend.read_only,
+        "can_rejoin": record.stuck and not turn.backend.read_only,
         "again": _again(turn, record),
         "after": _there(turn, record.after),
         "goes_on_in": _there(turn, record.goes_on_in),

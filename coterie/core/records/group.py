@@ -126,11 +126,6 @@ class Group(Record):
         return self.state == "broken" or self.why in BEHIND
 
     @property
-    def can_rejoin(self) -> bool:
-        """Stuck, and a rejoin may lead on: not into the state of whoever broke the group."""
-        return self.stuck and self.why != "bad_commit"
-
-    @property
     def dead_end(self) -> bool:
         """Nothing leads on from here: broken, or of an epoch that the service has lost. It can be started again."""
         return self.state == "broken" or (self.state == "active" and self.why == "epoch_lost")
