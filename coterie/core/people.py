@@ -44,7 +44,9 @@ def met(turn: Turn, *, outside: str = "") -> dict[str, Known]:
         if not one.deleted
     }
     groups = turn.rows(Group)
-    kept = set(turn.backend.groups()) if groups else set()  # a device that only restored a backup has no keys yet
+    kept = (
+        set(turn.backend.groups()) if groups else set()
+    )  # a device that only restored a backup has no keys yet
     for group in groups:
         for leaf in _leaves(turn, group, kept) if group.group_id != outside else []:
             found = known.setdefault(
