@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -55,10 +57,15 @@ class Watched:
             self.present = ([] if table == TABLES[0] else self.present) + [*rows.values()]
 
 
+def executable() -> str:
+    """The browser that is here."""
+    return os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome") or ""
+
+
 @contextmanager
-def profile(kind: BrowserType, executable: str, folder: Path, origin: str) -> Iterator[Person]:
+def profile(kind: BrowserType, folder: Path, origin: str) -> Iterator[Person]:
     """Ann's browser, with a profile that stays."""
-    context = kind.launch_persistent_context(folder, executable_path=executable, args=FLAGS)
+    context = kind.launch_persistent_context(folder, executable_path=executable(), args=FLAGS)
     person = Person(context.browser, origin, NAMES[0], context=context)  # type: ignore[arg-type]
     try:
         yield person

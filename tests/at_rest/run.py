@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -53,18 +52,17 @@ async def natively(folder: Path, seed: int, lines: int) -> tuple[int, bool]:
 
 def in_chromium(folder: Path, seed: int, lines: int) -> tuple[int, int, bool]:
     """What is found before the keys were renewed and after it, and whether the planted secrets were."""
-    executable = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome") or ""
     place = folder / "profile"
     (folder / "service").mkdir()
     with start_service(folder / "service") as service, sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=executable, args=FLAGS)
-        with chromium.profile(play.chromium, executable, place, service.url) as ann:
+        browser = play.chromium.launch(executable_path=chromium.executable(), args=FLAGS)
+        with chromium.profile(play.chromium, place, service.url) as ann:
             watched = chromium.converse(ann, Person(browser, service.url, native.NAMES[1]), lines)
         before = report("Chromium, unlocked", chromium.search(place, watched, seed))
-        with chromium.profile(play.chromium, executable, place, service.url) as ann:
+        with chromium.profile(play.chromium, place, service.url) as ann:
             chromium.lock(ann, watched)
         after = report("Chromium, after its keys were renewed", chromium.search(place, watched, seed))
-        with chromium.profile(play.chromium, executable, place, service.url) as ann:
+        with chromium.profile(play.chromium, place, service.url) as ann:
             chromium.plant(ann, watched)
         planted = report("Chromium, secrets planted", chromium.search(place, watched, seed))
         browser.close()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from pathlib import Path
 
 from playwright.sync_api import BrowserType
@@ -22,19 +20,18 @@ RENEWED = ("consumed secret", "what the present keys open")
 def test_what_a_profile_shows_before_and_after_its_keys_were_renewed(
     browser_type: BrowserType, service: Service, meet: Meet, tmp_path: Path
 ) -> None:
-    executable = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome") or ""
     folder = tmp_path / "profile"
-    with profile(browser_type, executable, folder, service.url) as ann:
+    with profile(browser_type, folder, service.url) as ann:
         watched = converse(ann, meet("Bartholomew Zwischen"), LINES)
     before = search(folder, watched, SEED)
     assert set(before.counts) == {SEED_FILE, RENEWED}, f"\n{before}"
 
-    with profile(browser_type, executable, folder, service.url) as ann:
+    with profile(browser_type, folder, service.url) as ann:
         lock(ann, watched)
     after = search(folder, watched, SEED)
     assert set(after.counts) == {SEED_FILE}, f"\n{after}"
 
-    with profile(browser_type, executable, folder, service.url) as ann:
+    with profile(browser_type, folder, service.url) as ann:
         plant(ann, watched)
     planted = search(folder, watched, SEED)
     assert {kind for kind, where in planted.counts if "IndexedDB" in where} == {

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -254,24 +252,39 @@ def test_what_a_kill_left_half_written_costs_nothing(
     browser_type: BrowserType, service: Service, meet: Meet, tmp_path: Path
 ) -> None:
     """Chromium writes on behind it, and at the start after that would delete the databases of the site."""
-    executable = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome") or ""
     folder = tmp_path / "profile"
-    with profile(browser_type, executable, folder, service.url) as ann:
+    with profile(browser_type, folder, service.url) as ann:
         ann.start()
         ann.create("Friends")
         ann.say("before")
         ann.all_sent()
     tear(folder)
     for _ in range(2):
-        with profile(browser_type, executable, folder, service.url) as ann:
+        with profile(browser_type, folder, service.url) as ann:
             ann.page.goto(ann.origin)
             ann.open("Friends")
             ann.say("after")
             ann.all_sent()
-    with profile(browser_type, executable, folder, service.url) as ann:
+    with profile(browser_type, folder, service.url) as ann:
         ann.page.goto(ann.origin)
         ann.open("Friends")
         ann.sees("before", "after", "after")
+
+
+def test_why_the_browser_deleted_the_data_is_told(
+    browser_type: BrowserType, service: Service, tmp_path: Path
+) -> None:
+    folder = tmp_path / "profile"
+    with profile(browser_type, folder, service.url) as ann:
+        ann.start()
+    (log,) = folder.rglob("*.indexeddb.leveldb/*.log")
+    data = bytearray(log.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    log.write_bytes(data)
+    with profile(browser_type, folder, service.url) as ann:
+        ann.page.goto(ann.origin)
+        expect(ann.page.get_by_label("What should others call you?")).to_be_visible(timeout=SOON_MS)
+        assert [said for said in ann.complaints if "the browser has deleted this device's data" in said]
 
 
 def tear(folder: Path) -> None:

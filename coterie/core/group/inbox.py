@@ -277,11 +277,6 @@ def _out(turn: Turn, group: Group) -> Group:
     left = group.why == "left_self"
     group = group.with_(state="left") if left else group.with_(state="removed", why="not_a_member")
     turn.put(group)
-    for row in turn.rows(Outgoing, group.key):
-        if row.kind == "message":
-            outbox.refused(turn, row, "not_a_member", "you are not a member any more.")
-        else:
-            turn.delete(row)
-    group = lines.need(turn, group.group_id)
+    group = outbox.give_up(turn, group, "not_a_member", "you are not a member any more.")
     turn.show("members", group_id=group.group_id, members=[])
     return group

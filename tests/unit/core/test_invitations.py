@@ -398,19 +398,24 @@ def test_declining_to_be_added_anew_ends_the_group(office: PostOffice) -> None:
     assert office.welcomes(bob) == []
 
 
-@pytest.mark.parametrize("opened", ["opened", "never opened"])
-def test_a_lie_that_is_put_away_does_not_end_the_group(office: PostOffice, opened: str) -> None:
-    """Anybody can claim that this device was added anew, with a Welcome that is none; that is no reason to leave."""
-    group_id, (alice, bob) = friends(office, "Alice", "Bob")
-    lie = {
+def added_anew(group_id: str, sender: Device) -> dict[str, object]:
+    """What a service may make up: that `sender` has added this device anew, with a Welcome that is none."""
+    return {
         "group_id": group_id,
         "seq": 99,
         "from_seq": 100,
         "welcome": "00" * 50,
-        "sender_user": alice.user_id,
-        "sender_device": alice.device_id,
+        "sender_user": sender.user_id,
+        "sender_device": sender.device_id,
         "created_at": "2026-11-21T00:00:00Z",
     }
+
+
+@pytest.mark.parametrize("opened", ["opened", "never opened"])
+def test_a_lie_that_is_put_away_does_not_end_the_group(office: PostOffice, opened: str) -> None:
+    """Anybody can claim that this device was added anew, with a Welcome that is none; that is no reason to leave."""
+    group_id, (alice, bob) = friends(office, "Alice", "Bob")
+    lie = added_anew(group_id, alice)
     if opened == "opened":  # it names a key package of Bob's, so that only opening it shows what it is
         bob.publish()
         second = alice.create("Second")
@@ -452,15 +457,7 @@ def test_a_group_that_goes_on_after_all_goes_on(office: PostOffice) -> None:
 def test_what_waited_for_a_group_that_goes_on_goes_out(office: PostOffice, how: str) -> None:
     """The lane went to rest while nothing was to be sent there: it has to be woken."""
     first, (alice, bob) = friends(office, "Alice", "Bob")
-    lie = {
-        "group_id": first,
-        "seq": 99,
-        "from_seq": 100,
-        "welcome": "00" * 50,
-        "sender_user": alice.user_id,
-        "sender_device": alice.device_id,
-        "created_at": "2026-11-21T00:00:00Z",
-    }
+    lie = added_anew(first, alice)
     bob.send(first, "waits")
     bob.run(bob.engine.invited([lie], office.now))
     assert bob.engine.next_post(uuid_bytes(first)) is None
