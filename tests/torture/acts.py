@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from pathlib import Path
 
 from tests.torture.play import Play
 from tests.torture.stage import Actor
@@ -11,13 +10,10 @@ from tests.torture.stage import Actor
 GROUP = "Friends"
 
 
-def perform_in_browser(play: Play, record: Path, database: str, points: int, *, short: bool = False) -> None:
+def perform_in_browser(play: Play, points: int, *, short: bool = False) -> None:
     """The same people, for a page that takes seconds to open: fewer acts of more lives. `short`: only talk."""
     share = points // 10
-    link = found(play, share)
-    play.bob.wake()
-    admit(play, play.bob, link, share)
-    play.witness_comes(link, record)
+    link = begin(play, share)
     if not short:
         talk(play, share)
         hear(play, share)
@@ -28,23 +24,27 @@ def perform_in_browser(play: Play, record: Path, database: str, points: int, *, 
         play.dice.choice((farewell, remove))(play, nick, share)
         away(play, share)
     _go_on(play, points, max(share, 2))
-    play.witness_speaks(database)
+    play.witnesses_speak()
 
 
-def perform(
-    play: Play, record: Path, database: str, points: int, *, fault: str = "", short: bool = False
-) -> None:
+def perform(play: Play, points: int, *, fault: str = "", short: bool = False) -> None:
     """The whole play: about `points` kills. `short`: only talk; `fault`: Vera's client has it once all are there."""
     share = max(points // 20, 1)
-    link = found(play, share)
-    play.bob.wake()
-    admit(play, play.bob, link, share)
-    play.witness_comes(link, record)
+    begin(play, share)
     play.stage.fault = fault
     if not short:
         middle(play, share)
     _go_on(play, points, 2 * share)
-    play.witness_speaks(database)
+    play.witnesses_speak()
+
+
+def begin(play: Play, share: int) -> str:
+    """A group, its link, and a witness before all others."""
+    link = found(play, share)
+    play.witness_comes(play.wanda, link, play.group, play.vera)
+    play.bob.wake()
+    admit(play, play.bob, link, share)
+    return link
 
 
 def middle(play: Play, share: int) -> None:
@@ -158,6 +158,7 @@ def enter(play: Play, host: Actor, kills: int) -> str:
     play.users[host.name] = host.ask("who")["user"]
     group = str(host.ask("create", name="Elsewhere")["group"])
     link = str(host.ask("invite", group=group)["link"])
+    play.witness_comes(play.stage.actor("Walter"), link, group, host)
     play.act("enter", kills, lambda: play.vera.order("join", link=link, name="Vera"))
 
     def script() -> None:

@@ -52,10 +52,17 @@ def ask(what):
     request.open("POST", "/functions/v1/torture", False)
     request.send(what)
     return request.responseText
+def authenticator(group):
+    import gc
+    from coterie.client import Client
+    from coterie.core.records import group_key
+    client = next(one for one in gc.get_objects() if type(one) is Client)
+    return client._engine.state.tables["groups"][group_key(group)].epoch_authenticator.hex()
 trap = json.loads(ask("trap"))
 places = Places(lambda: ask("die"), trap["place"], trap["phase"], trap["hit"])
 places.watch(asyncio.get_event_loop())
 js.coterieCensus = lambda: json.dumps([[*passing, count] for passing, count in places.counts.items()])
+js.coterieAuthenticator = authenticator
 """
 LOOK_AGAIN = 0.05
 """Seconds: what is waited for, and tells no event, is looked at so often."""
@@ -107,6 +114,8 @@ class BrowserPlayer:
         self._started: dict[str, Any] = {}
         self._connection = ""
         self._screen: dict[str, dict[str, str]] = {}
+        self._heard: list[dict[str, Any]] = []
+        """What was told while a group is drawn."""
         self._page = Page(self._hear)
 
     def report(self, **what: Any) -> None:
@@ -174,6 +183,11 @@ class BrowserPlayer:
 
     def _hear(self, said: dict[str, Any]) -> None:
         self._turned.set()
+        self._heard.append(said)
+        self._show(said)
+        self._note(said)
+
+    def _show(self, said: dict[str, Any]) -> None:
         screen = self._screen.setdefault(said.get("group_id", ""), {})
         match said:
             case {"event": "line", "line": {"key": key} as line}:
@@ -182,10 +196,8 @@ class BrowserPlayer:
                     screen[key] = line["text"]
             case {"event": "line_gone", "key": key}:
                 screen.pop(key, None)
-            case _:
-                self._hear_more(said)
 
-    def _hear_more(self, said: dict[str, Any]) -> None:
+    def _note(self, said: dict[str, Any]) -> None:
         match said:
             case {"started": {"error": {"code": code, "sentence": sentence}}}:
                 self.report(error=code, sentence=sentence, did="start")
@@ -211,8 +223,13 @@ class BrowserPlayer:
             before = {"before": page["lines"][0]["key"]}
 
     async def _draw(self, group: str) -> None:
+        """The lines of a group. DevTools may hand on what the page was told after its answer before that answer."""
+        self._heard.clear()
         opened = await self._opened(group)
         self._screen[group] = {one["key"]: one["text"] for one in opened["lines"] if one["kind"] == "text"}
+        for said in self._heard:
+            if said.get("group_id") == group:
+                self._show(said)
 
     # -- orders --
 
@@ -287,12 +304,13 @@ class BrowserPlayer:
     async def do_look(self, group: str) -> dict[str, Any]:
         """How the group stands, as the bridge tells it."""
         opened, health = await self._opened(group), await self._ask("health", group_id=group)
+        authenticator = await self._page.in_worker(f"self.coterieAuthenticator?.({json.dumps(group)})")
         texts = [one["text"] for one in opened["lines"] if one["kind"] == "text"]
         return {
             "look": {
                 "state": [health["state"], health["code"] or ""],
                 "epoch": health["epoch"],
-                "authenticator": None,
+                "authenticator": authenticator,
                 "members": sorted(one["identity"] for one in opened["members"]),
                 "cursor": health["cursor"],
                 "waiting": health["outbox"]["waiting"],

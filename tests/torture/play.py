@@ -27,8 +27,10 @@ BAD = frozenset(
     }
 )  # fmt: skip
 """Causes that an honest service and honest members never give."""
-MOST_HITS = 4
+MOST_HITS = 8
 """A place that is passed more often in a life is killed at its first passings only."""
+MISSED = 2
+"""A trap that was not passed is set again when the others have been set so many times more."""
 SHARE_AT_RANDOM = 0.35
 MOMENTS = ((0.3, False), (0.2, True))
 IN_BROWSER = ((3.0, False), (0.5, True), (0.5, True))
@@ -41,11 +43,14 @@ class Plan:
     def __init__(
         self,
         dice: random.Random,
-        census: dict[str, int],
+        census: dict[str, list[int]],
         told: list[Trap] | None = None,
         moments: tuple[tuple[float, bool], ...] = MOMENTS,
     ) -> None:
-        """`census`: how often each `act|place|phase|hit` was a trap so far; it grows. `told`: a schedule to repeat."""
+        """`told`: a schedule to repeat.
+
+        `census`: of each `act|place|phase`, how often it was a trap so far, and how often a life passed it; it grows.
+        """
         self._dice = dice
         self._moments = moments
         self._census = census
@@ -62,21 +67,26 @@ class Plan:
         return trap
 
     def _chosen(self, act: str) -> Trap:
-        known = {key: count for key, count in self._census.items() if key.startswith(f"{act}|")}
+        known = {key: times for key, (times, _) in self._census.items() if key.startswith(f"{act}|")}
         if not known or self._dice.random() < SHARE_AT_RANDOM:
             longest, begun = self._dice.choice(self._moments)
             return Trap(after=self._dice.random() ** 2 * longest, begun=begun)
         least = min(known.values())
         key = self._dice.choice(sorted(key for key, count in known.items() if count == least))
-        self._census[key] += 1
-        _, place, phase, hit = key.split("|")
-        return Trap(place=place, phase=phase, hit=int(hit))
+        self._census[key][0] += 1
+        _, place, phase = key.split("|")
+        return Trap(place=place, phase=phase, hit=self._dice.randint(1, min(self._census[key][1], MOST_HITS)))
+
+    def missed(self, act: str, trap: Trap) -> None:
+        """A life came to rest before this."""
+        key = f"{act}|{trap.place}|{trap.phase}"
+        if key in self._census:
+            self._census[key][0] += MISSED
 
     def seen(self, act: str, passings: list[list[Any]]) -> None:
         """A life passed these places so often."""
         for place, phase, count in passings:
-            for hit in range(1, min(count, MOST_HITS) + 1):
-                self._census.setdefault(f"{act}|{place}|{phase}|{hit}", 0)
+            self._census.setdefault(f"{act}|{place}|{phase}", [0, 0])[1] = count
 
 
 @dataclass(slots=True)
@@ -87,18 +97,42 @@ class Outcome:
     """Lives that ended by a kill: `await` at a place, `random` at a moment, `idle` when it had come to rest."""
     acts: dict[str, int] = field(default_factory=dict)
     lines: int = 0
+    recorded: int = 0
+    """Distinct ciphertexts that reached the service."""
     ciphertexts: int = 0
+    """Of those, what a witness looked at: all from her epoch on."""
     opened: int = 0
     commits: int = 0
-    problems: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """A member who came in and went home."""
+
+    group: str
+    rows: dict[bytes, bytes]
+    """Of the binding, as it came in."""
+    known: set[bytes]
+    """The ciphertexts that had reached the service by then."""
 
 
 class Play:
     """One group from its founding to the witness's return."""
 
-    def __init__(self, stage: Stage, plan: Plan, dice: random.Random, *, browser: bool = False) -> None:
-        """`browser`: Vera is in Chromium."""
+    def __init__(
+        self,
+        stage: Stage,
+        plan: Plan,
+        dice: random.Random,
+        *,
+        record: Path,
+        database: str,
+        browser: bool = False,
+    ) -> None:
+        """`record`: the file of all ciphertexts. `database`: the service's. `browser`: Vera is in Chromium."""
         self.stage = stage
+        self._record = record
+        self._database = database
         self.plan = plan
         self.dice = dice
         self.outcome = Outcome()
@@ -110,11 +144,14 @@ class Play:
         self.users: dict[str, str] = {}
         self.places: dict[str, int] = {}
         """How often Vera was killed at each place."""
-        self._rows: dict[bytes, bytes] = {}
-        """The witness's, as she came in."""
+        self.reached: set[str] = set()
+        """The places and phases that she passed in the last lives of acts."""
+        self._witnesses: list[Witness] = []
         self._lines = 0
         self._fresh: list[dict[str, str]] = []
         """What others have said since Vera came to life."""
+        self._told: dict[str, int] = {}
+        """By group: how many lines were there when all was well the last time. Nobody talks while somebody comes in."""
         self._begins: dict[tuple[str, str], int] = {}
         """By group and member: how many lines were there before they came."""
 
@@ -138,7 +175,9 @@ class Play:
         script()
         self._hear()
         self.vera.ask("rest")
-        self.plan.seen(name, self.vera.ask("census")["census"])
+        census = self.vera.ask("census")["census"]
+        self.plan.seen(name, census)
+        self.reached |= {f"{place} {phase}" for place, phase, _ in census}
         acts = self.outcome.acts
         acts[name] = acts.get(name, 0) + kills
 
@@ -163,6 +202,8 @@ class Play:
         if kind == "await":
             at = f"{trap.place} {trap.phase}"
             self.places[at] = self.places.get(at, 0) + 1
+        elif trap.place:
+            self.plan.missed(act, trap)
         points = self.outcome.points
         points[kind] = points.get(kind, 0) + 1
 
@@ -187,7 +228,7 @@ class Play:
         while True:
             for one in members:
                 one.ask("rest")
-            looks = [one.ask("look", group=group)["look"] for one in members]
+            looks = [self._look(one, group) for one in members]
             cursor = max(look["cursor"] for look in looks)
             if all(look["cursor"] == cursor and not look["waiting"] for look in looks):
                 break
@@ -196,55 +237,70 @@ class Play:
         self._compare(group, members, looks)
         return looks
 
+    def _look(self, one: Actor, group: str) -> dict[str, Any]:
+        look: dict[str, Any] | None = one.ask("look", group=group)["look"]
+        if look is None:
+            raise Fault(f"{one.name} has lost the group")
+        return look
+
     def _compare(self, group: str, members: tuple[Actor, ...], looks: list[dict[str, Any]]) -> None:
         whole: list[str] = max((look["texts"] for look in looks), key=len)
         for actor, look in zip(members, looks, strict=True):
             who = f"{actor.name}: "
-            _same(who + "epoch, authenticator, members", _state(looks[-1], look), _state(look, looks[-1]))
+            _same(who + "epoch, authenticator, members", _state(looks[-1]), _state(look))
             _same(who + "state", ["active", ""], look["state"])
             _same(who + "bad causes", [], sorted(BAD & set(look["codes"])))
             _same(who + "on the screen as on the disk", sorted(look["texts"]), look["screen"])
             doubled = [text for text, count in Counter(look["texts"]).items() if count > 1]
             _same(who + "shown twice", [], doubled)
-            begins = self._begins.setdefault((group, actor.name), len(whole) - len(look["texts"]))
+            begins = self._begins.setdefault((group, actor.name), self._told.get(group, 0))
             _same(who + "the same lines in the same order", whole[begins:], look["texts"])
         for actor in {one.name: one for one in (*members, self.vera, self.bob)}.values():
             lost = actor.said.get(group, set()) - set(whole)
             _same(f"lines of {actor.name} that were taken and are lost", [], sorted(lost))
             actor.said[group] = actor.saying.get(group, set()) & set(whole)
+        self._told[group] = len(whole)
+        _same("problems that a client told of", {}, self.stage.problems)
 
-    # -- the witness --
+    # -- the witnesses --
 
-    def witness_comes(self, link: str, record: Path) -> None:
-        """Wanda comes in, tells what she has to tell, and goes home."""
-        self.wanda.wake()
-        self.enter(self.wanda, link)
-        self.settle(self.group, self.vera, self.bob, self.wanda)
-        rows = self.wanda.ask("rows")["rows"]
-        self._rows = {bytes.fromhex(key): bytes.fromhex(value) for key, value in rows}
-        self._record = record
-        self.wanda.kill()
-        self._known = {one for epoch in witness.recorded(record, self.group).values() for one in epoch}
+    def witness_comes(self, actor: Actor, link: str, group: str, *members: Actor) -> None:
+        """A member comes in, tells what it has to tell, and goes home."""
+        actor.wake()
+        self.enter(actor, link, group)
+        self.settle(group, *members, actor)
+        rows = {bytes.fromhex(key): bytes.fromhex(value) for key, value in actor.ask("rows")["rows"]}
+        actor.kill()
+        known = {one for epoch in witness.recorded(self._record, group).values() for one in epoch}
+        self._witnesses.append(Witness(group, rows, known))
 
-    def witness_speaks(self, database: str) -> None:
-        """She opens everything; then she comes back and has every line once."""
+    def witnesses_speak(self) -> None:
+        """They open everything; then Wanda comes back and has every line once."""
         out = self.outcome
-        out.ciphertexts, out.opened, out.commits = apart(lambda: self._testify(database))
+        out.recorded, out.ciphertexts, out.opened, out.commits = apart(self._testify)
         self.wanda.wake()
         look, *_ = self.settle(self.group, self.vera, self.bob, self.wanda, *self.others)
-        out.lines, out.problems = len(look["texts"]), self.stage.problems
+        out.lines = len(look["texts"])
 
-    def _testify(self, database: str) -> tuple[int, int, int]:
-        taken = asyncio.run(_commits(database, self.group))
-        seen = witness.testify(self._rows, self._known, witness.recorded(self._record, self.group), taken)
-        return seen.ciphertexts, seen.opened, seen.commits
+    def _testify(self) -> tuple[int, int, int, int]:
+        recorded = ciphertexts = opened = commits = 0
+        for one in self._witnesses:
+            by_epoch = witness.recorded(self._record, one.group)
+            seen = witness.testify(
+                one.rows, one.known, by_epoch, asyncio.run(_commits(self._database, one.group))
+            )
+            recorded += sum(map(len, by_epoch.values()))
+            ciphertexts += seen.ciphertexts
+            opened += seen.opened
+            commits += seen.commits
+        return recorded, ciphertexts, opened, commits
 
-    def suspicion(self, database: str) -> str:
-        """After a fault: what the witness adds to it."""
-        if not self._rows:
+    def suspicion(self) -> str:
+        """After a fault: what the witnesses add to it."""
+        if not self._witnesses:
             return ""
         try:
-            apart(lambda: self._testify(database))
+            apart(self._testify)
         except Fault as fault:
             return f"; and the witness: {fault}"
         return "; and the witness has opened everything"
@@ -257,10 +313,9 @@ class Play:
         self.users[actor.name] = actor.ask("who")["user"]
 
 
-def _state(look: dict[str, Any], other: dict[str, Any]) -> list[Any]:
-    """What two should agree on; the bridge of a page does not tell the authenticator."""
-    both = look["authenticator"] and other["authenticator"]
-    return [look["epoch"], look["members"], look["authenticator"] if both else None]
+def _state(look: dict[str, Any]) -> list[Any]:
+    """What all should agree on."""
+    return [look["epoch"], look["members"], look["authenticator"]]
 
 
 def _same(what: str, expected: Any, found: Any) -> None:

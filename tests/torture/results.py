@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+COUNTS = ("lines", "recorded", "ciphertexts", "opened", "commits")
+
 
 @dataclass(slots=True)
 class Sum:
@@ -18,6 +20,7 @@ class Sum:
     points: Counter[str] = field(default_factory=Counter)
     acts: Counter[str] = field(default_factory=Counter)
     places: Counter[str] = field(default_factory=Counter)
+    reached: set[str] = field(default_factory=set)
     counts: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
     seeds: set[int] = field(default_factory=set)
@@ -29,7 +32,8 @@ class Sum:
         self.points.update(record["points"])
         self.acts.update(record["acts"])
         self.places.update(dict(record["places"]))
-        self.counts.update({name: record[name] for name in ("lines", "ciphertexts", "opened", "commits")})
+        self.reached.update(record["reached"])
+        self.counts.update({name: record[name] for name in COUNTS})
         self.seconds += record["seconds"]
         self.seeds.add(record["seed"])
         self.revisions.add(record["revision"])
@@ -78,6 +82,15 @@ def figures(sums: dict[str, Sum]) -> str:
     )
 
 
+def missing(sums: dict[str, Sum], asked: dict[str, int]) -> list[str]:
+    """What a run has not done of the kill points that were `asked` for, by kind."""
+    return [
+        f"{asked[kind] - one.kills} of {asked[kind]} {kind} kill points are missing"
+        for kind, one in sums.items()
+        if one.kills < asked.get(kind, 0)
+    ]
+
+
 def report(sums: dict[str, Sum]) -> str:
     """docs/torture.md."""
     parts = [HEAD.format(line=figures(sums).removeprefix("torture: "))]
@@ -88,16 +101,18 @@ def report(sums: dict[str, Sum]) -> str:
 
 
 def _table(kind: str, one: Sum) -> str:
+    passed = len(one.reached | set(one.places))
     rows = [
         ("kill points", f"{one.kills}"),
-        ("at an `await`", f"{one.points['await']}, at {len(one.places)} places and phases"),
+        ("at an `await`", f"{one.points['await']}, at {len(one.places)} of {passed} places and phases"),
         ("at a random moment", f"{one.points['random']}"),
         ("at rest, when the chosen place was not passed", f"{one.points['idle']}"),
         ("plays; failed", f"{one.plays}; {len(one.failed)}"),
         ("lines compared", f"{one.counts['lines']}"),
-        ("ciphertexts that reached the service", f"{one.counts['ciphertexts']}"),
-        ("of which the witness opened", f"{one.counts['opened']}"),
-        ("commits that the witness merged", f"{one.counts['commits']}"),
+        ("distinct ciphertexts that reached the service", f"{one.counts['recorded']}"),
+        ("of which a witness looked at", f"{one.counts['ciphertexts']}"),
+        ("opened by a witness", f"{one.counts['opened']}"),
+        ("commits that a witness merged", f"{one.counts['commits']}"),
         ("kill points a second, in one lane", f"{one.kills / max(one.seconds, 1):.1f}"),
         ("revisions", ", ".join(sorted(one.revisions))),
         ("seeds", ", ".join(map(str, sorted(one.seeds)))),
@@ -115,6 +130,8 @@ def _table(kind: str, one: Sum) -> str:
         lines.append(f"- play {record['number']} of seed {record['seed']}: {record['failed'][:300]}")
     places = ", ".join(f"{place} {count}" for place, count in sorted(one.places.items()))
     lines += ["", f"Killed at these places (file, line, function, phase, how often): {places}."]
+    if never := sorted(one.reached - set(one.places)):
+        lines += ["", f"Passed, and never killed at: {', '.join(never)}."]
     return "\n".join(lines) + "\n"
 
 
@@ -122,11 +139,17 @@ HEAD = """# Killed again and again
 
 What `make torture` last reported: a real client on its state file is killed at every `await` that it reaches and at
 random moments, started again, and goes on talking. After each act the members are compared: every line that was taken
-stands everywhere once and in one order, the screen shows what the disk has, epochs and authenticators agree. A witness,
-who was never killed, opens every distinct ciphertext that ever reached the service, those that it refused included, and
-each (leaf, generation) of an epoch may have one. A place is the innermost line of the client that waits, `stop` when it
-has begun to and `go` when it is about to go on; the lines that wait for that one are killed with it.
-[tests/torture](../tests/torture) has it all; `make torture REPORT=1` writes this file.
+stands everywhere once and in one order, the screen shows what the disk has, epochs and authenticators agree.
+
+Into each group there comes, before all others, a witness who is never killed. Of every distinct ciphertext that reaches
+the service from then on, those that it refuses included, she opens what can be opened, and each (leaf, generation) of
+an epoch may have one. What a group's maker sends while alone has no second reader: there a device's counter stands for
+it, which the service compares, as everywhere else.
+
+A place is the innermost line of the client that waits, `stop` when it has begun to and `go` when it is about to go on,
+up to its eighth passing in a life; the lines that wait for that one are killed with it. Coming back into a group is
+killed in [a test of its own](../tests/unit/core/test_rejoin_crashes.py), restoring a backup and changing the lock are
+not killed here. [tests/torture](../tests/torture) has it all; `make torture REPORT=1` writes this file.
 
 The goal is 10,000 kill points of native clients and 2,000 of browsers; the counts below say how far the last run came.
 

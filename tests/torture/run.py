@@ -33,26 +33,32 @@ PER_PLAY = {"native": 100, "browser": 50}
 def main() -> int:
     """Say the seed first."""
     given = os.environ
+    asked = {
+        "native": int(given.get("POINTS") or 10_000),
+        "browser": int(given.get("BROWSER_POINTS") or 2_000),
+    }
     if given.get("MERGE"):
-        return _sum_up(results.read(*(Path(one) for one in given["MERGE"].split())))
+        files = [Path(one) for one in given["MERGE"].split()]
+        if gone := [str(one) for one in files if not one.exists()]:
+            sys.exit(f"torture: no such file: {', '.join(gone)}")
+        return _sum_up(results.read(*files), asked)
     if given.get("REPLAY"):
         told = json.loads(Path(given["REPLAY"]).read_text())
         billings = {told["kind"]: [Billing(**told["billing"])]}
+        asked = {}
         out = ROOT / "build/torture/replay.jsonl"
         out.unlink(missing_ok=True)
     else:
         seed = int(given.get("SEED") or secrets.randbits(32))
         shard, shards = (int(part) for part in (given.get("SHARD") or "0/1").split("/"))
-        billings = {
-            "native": _billings("native", seed, int(given.get("POINTS") or 10_000), shard, shards),
-            "browser": _billings("browser", seed, int(given.get("BROWSER_POINTS") or 2_000), shard, shards),
-        }
+        billings = {kind: _billings(kind, seed, points, shard, shards) for kind, points in asked.items()}
+        asked = {kind: sum(one.points for one in some) for kind, some in billings.items()}
         out = Path(given.get("OUT") or ROOT / f"build/torture/{seed}-{shard}.jsonl")
         print(f"SEED={seed} SHARD={shard}/{shards} OUT={out}", flush=True)
     with theatre() as where:
         for kind, some in billings.items():
             _give(where, kind, some, out)
-    return _sum_up(results.read(out))
+    return _sum_up(results.read(out), asked)
 
 
 def _billings(kind: str, seed: int, points: int, shard: int, shards: int) -> list[Billing]:
@@ -129,12 +135,13 @@ def _revision() -> str:
     )
 
 
-def _sum_up(records: list[dict[str, Any]]) -> int:
+def _sum_up(records: list[dict[str, Any]], asked: dict[str, int]) -> int:
     sums = results.summed(records)
+    missing = results.missing(sums, asked)
     if os.environ.get("REPORT"):
         (ROOT / "docs/torture.md").write_text(results.report(sums))
-    print(results.figures(sums), flush=True)
-    return int(any(one.failed for one in sums.values()) or not records)
+    print("; ".join([results.figures(sums), *missing]), flush=True)
+    return int(any(one.failed for one in sums.values()) or bool(missing) or not records)
 
 
 if __name__ == "__main__":

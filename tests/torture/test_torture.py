@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -84,7 +86,8 @@ def test_a_client_that_breaks_the_order_is_found_out(where: House, fault: str) -
 
 
 def test_results_are_summed_up_each_play_once(tmp_path: Path) -> None:
-    counts = {"lines": 5, "ciphertexts": 6, "opened": 6, "commits": 1, "seconds": 1.0, "acts": {"talk": 3}}
+    counts = dict.fromkeys(results.COUNTS, 5) | {"seconds": 1.0, "acts": {"talk": 3}}
+    counts["reached"] = ["a.py:1 f stop", "a.py:1 f go"]
     record = {"kind": "native", "seed": 1, "failed": "", "points": {"await": 2, "random": 1}, "revision": "r"}
     for number, file in enumerate(("0-2.jsonl", "1-2.jsonl")):
         for _ in range(2):  # a run that was resumed
@@ -93,13 +96,29 @@ def test_results_are_summed_up_each_play_once(tmp_path: Path) -> None:
             )
     sums = results.summed(results.read(*sorted(tmp_path.glob("*.jsonl"))))
     assert results.figures(sums).startswith("torture: 6 native kill points in 2 plays; 10 lines")
-    assert "| kill points | 6 |" in results.report(sums)
+    report = results.report(sums)
+    assert "| kill points | 6 |" in report
+    assert "at 1 of 2 places" in report
+    assert "never killed at: a.py:1 f go." in report
+    assert results.missing(sums, {"native": 6}) == []
+    assert results.missing(sums, {"native": 7}) == ["1 of 7 native kill points are missing"]
+    assert results.missing(sums, {"browser": 3}) == ["3 of 3 browser kill points are missing"]
     results.keep(
         tmp_path / "0-2.jsonl", {**record, **counts, "number": 2, "places": [], "failed": "lost: a line"}
     )
     sums = results.summed(results.read(*sorted(tmp_path.glob("*.jsonl"))))
     assert "1 plays failed" in results.figures(sums)
     assert "lost: a line" in results.report(sums)
+
+
+def test_what_was_not_played_is_no_success(tmp_path: Path) -> None:
+    for given in ({"POINTS": "0", "BROWSER_POINTS": "0"}, {"MERGE": str(tmp_path / "none.jsonl")}):
+        asked = [sys.executable, "-m", "tests.torture.run"]
+        ran = subprocess.run(
+            asked, cwd=ROOT, env={**os.environ, **given}, capture_output=True, text=True, check=False
+        )
+        assert ran.returncode == 1, ran.stdout
+    assert "no such file" in ran.stderr
 
 
 def test_the_witness_sees_a_message_key_that_served_twice() -> None:

@@ -100,16 +100,23 @@ def dice(billing: Billing, what: str) -> random.Random:
     return random.Random(f"{billing.seed}/{billing.number}/{what}")  # noqa: S311 - chance, not secrets
 
 
-def give(where: House, billing: Billing, census: dict[str, int]) -> dict[str, Any]:
+def give(where: House, billing: Billing, census: dict[str, list[int]]) -> dict[str, Any]:
     """One play. The record says `failed` and why, or counts; `schedule` repeats it."""
     began = time.monotonic()
     browser = billing.kind == "browser"
     told = None if billing.told is None else [Trap(**one) for one in billing.told]
     plan = Plan(dice(billing, "plan"), census, told, IN_BROWSER if browser else MOMENTS)
     folder = Path(tempfile.mkdtemp(prefix="coterie-play-", dir=MEMORY if MEMORY.is_dir() else None))
-    speed, record_file = 1.0 if browser else SPEED, Path(where.record)
+    speed = 1.0 if browser else SPEED
     stage = Stage(where.url, folder, victim="Vera", patience=billing.patience, speed=speed)
-    play = Play(stage, plan, dice(billing, "play"), browser=browser)
+    play = Play(
+        stage,
+        plan,
+        dice(billing, "play"),
+        record=Path(where.record),
+        database=where.database,
+        browser=browser,
+    )
     record: dict[str, Any] = {
         "kind": billing.kind,
         "seed": billing.seed,
@@ -118,18 +125,21 @@ def give(where: House, billing: Billing, census: dict[str, int]) -> dict[str, An
     }
     try:
         if browser:
-            perform_in_browser(play, record_file, where.database, billing.points, short=billing.short)
+            perform_in_browser(play, billing.points, short=billing.short)
         else:
-            options: dict[str, Any] = {"fault": billing.fault, "short": billing.short}
-            perform(play, record_file, where.database, billing.points, **options)
-    except Fault as fault:
-        record["failed"] = f"{fault}{play.suspicion(where.database)}"
+            perform(play, billing.points, fault=billing.fault, short=billing.short)
+    except Exception as fault:  # noqa: BLE001 - a play that ends by its own defect has shown nothing either
+        what = str(fault) if isinstance(fault, Fault) else repr(fault)
+        record["failed"] = what + play.suspicion()
         record["at"] = traceback.format_exc(limit=-6)
         record["inside"] = stage.inside()
         record["schedule"] = [asdict(trap) for trap in plan.schedule]
     finally:
         stage.close()
         shutil.rmtree(folder, ignore_errors=browser)  # a browser that was killed may still be writing
-    places = [list(one) for one in sorted(play.places.items())]
-    counts = asdict(play.outcome) | {"places": places, "seconds": round(time.monotonic() - began, 1)}
-    return record | counts
+    counts = {
+        "places": sorted(map(list, play.places.items())),
+        "reached": sorted(play.reached),
+        "seconds": round(time.monotonic() - began, 1),
+    }
+    return record | asdict(play.outcome) | counts

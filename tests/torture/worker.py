@@ -12,7 +12,7 @@ from tests.torture.theatre import Billing, House, give
 def main() -> None:
     """Arguments: the house. Lines: billings."""
     where = House(*sys.argv[1:])
-    census: dict[str, int] = {}
+    census: dict[str, list[int]] = {}
     with warmed():
         for line in sys.stdin:
             record = give(where, Billing(**json.loads(line)), census)
