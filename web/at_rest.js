@@ -116,14 +116,15 @@ export class Ring {
     return new Ring(record, seeds, master).#ready(seed, wrapped);
   }
 
-  /** The ring of a stored record. Throws `locked_…` while it takes somebody, `key_lost`. */
-  static async open(record, seeds, master) {
+  /**
+   * The ring of a stored record. What was `left` beside its seed is overwritten, also where it is locked: with an earlier seed an
+   * earlier wrap opens. Throws `locked_…` while it takes somebody, `key_lost`.
+   */
+  static async open(record, seeds, master, left) {
     const [seed, wrapped] = await opened(record, seeds);
+    await seeds?.sweep(left, record.place);
     if (!master && record.way !== "device") throw new KeyError(...LOCKED[record.way]);
-    const ring = new Ring(record, seeds, master ?? (await masterOf(record, seeds, {})));
-    await seeds?.sweep(record.place);
-    await seeds?.prepare();
-    return ring.#ready(seed, wrapped);
+    return new Ring(record, seeds, master ?? (await masterOf(record, seeds, {}))).#ready(seed, wrapped);
   }
 
   /** The same keys under a new seed; with another `id`, other tabs know them no longer. Nothing is saved yet. */

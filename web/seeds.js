@@ -64,9 +64,16 @@ class Seeds {
     await this.#folder.removeEntry(place);
   }
 
-  /** Overwrite all but one: what was left when a renewal broke off. A file that a frozen tab has open goes another time. */
-  async sweep(kept) {
-    for await (const place of this.#folder.keys()) {
+  /** All places that there are. */
+  async places() {
+    const found = [];
+    for await (const place of this.#folder.keys()) found.push(place);
+    return found;
+  }
+
+  /** Overwrite these but one: what was left when a renewal broke off. A file that a frozen tab has open goes another time. */
+  async sweep(places, kept) {
+    for (const place of places) {
       if (place !== kept) await this.retire(place).catch(() => {});
     }
   }

@@ -55,12 +55,17 @@ class Store {
   gone; // resolves when the database is taken away while it is in use
   #last = Promise.resolve(); // commits go one after the other, in the order in which they were asked for
 
-  /** Whoever opens it is the one writer from then on: the version is raised, and a writer before it gets `storage_lost`. */
+  /**
+   * Whoever opens it is the one writer from then on: the version is raised, and a writer before it gets `storage_lost`. Which
+   * seeds there are is read before: those that a later writer makes, while this one is frozen, are not among them.
+   */
   static async of(db, name) {
     const store = new Store(db, name, await openSeeds(name));
+    const left = await store.#seeds?.places();
     const record = await store.#begin();
-    if (record) store.#ring = await Ring.open(record, store.#seeds, unlocked(name, record.id));
+    if (record) store.#ring = await Ring.open(record, store.#seeds, unlocked(name, record.id), left);
     else await store.#encrypt();
+    await store.#seeds?.prepare().catch(report); // a full disk has no room for a file, and what is there can still be read
     return store;
   }
 
@@ -158,8 +163,9 @@ class Store {
   /** Not with a seed whose file was just made: after a power cut there might be none of that name. */
   async #renewInTime() {
     this.#renewing = true;
+    const ripe = async () => this.#due && (!this.#seeds || (await this.#seeds.ripe()));
     try {
-      if (!this.#seeds || (await this.#seeds.ripe())) await this.#renew();
+      await this.#renew(async () => ((await ripe()) ? this.#ring.renewed() : null));
     } catch (error) {
       report(error);
     }
@@ -222,15 +228,16 @@ class Store {
   }
 
   /**
-   * Another ring in the place of this one, in one transaction with the rows that go with it; `then` once it is so. A seed that
-   * could not be overwritten after that is overwritten at the next start.
+   * Another ring in the place of this one, unless `made` gives none, in one transaction with the rows that go with it; `then` once
+   * it is so. A seed that could not be overwritten after that is overwritten at the next start.
    */
   async #change(tables, made, work, then, rows = async () => []) {
-    const before = this.#ring;
+    let before; // at its turn: another change may have been asked for earlier
     let ring;
     const prepare = async () => {
+      before = this.#ring;
       ring = await made();
-      return sealed(await rows(), ring);
+      return ring && sealed(await rows(), ring);
     };
     await this.#write([...tables, KEYS], prepare, (transaction, prepared) => {
       work(transaction, prepared);
@@ -239,6 +246,7 @@ class Store {
       this.#ring = ring;
       then();
     });
+    if (!ring) return;
     await before?.retire().catch(report);
     await this.#seeds?.prepare().catch(report);
   }
@@ -253,6 +261,7 @@ class Store {
     return this.#inTurn(async () => {
       if (this.#lost) throw fail(this.#lost);
       const prepared = await prepare().catch((error) => this.#told(error));
+      if (!prepared) return;
       await this.#transaction([...tables, WRITER], "readwrite", (transaction, done, stop) => {
         const writer = transaction.objectStore(WRITER);
         const found = writer.get("version");

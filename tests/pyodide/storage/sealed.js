@@ -43,6 +43,21 @@ async function filled(name) {
 
 const read = async (store, table) => text((await store.load(table)).bytes);
 
+/** While `work` runs, a method of a prototype is another one, which gets the original first. */
+async function instead(prototype, name, other, work) {
+  const original = prototype[name];
+  prototype[name] = function (...given) {
+    return other.call(this, original, ...given);
+  };
+  try {
+    return await work();
+  } finally {
+    prototype[name] = original;
+  }
+}
+
+const noSpace = () => Promise.reject(new DOMException("no space", "QuotaExceededError"));
+
 /** No value lies there in clear, and none can be put in another's place or altered. */
 export async function rows_are_bound() {
   await (await filled("bound")).close();
@@ -238,37 +253,92 @@ export async function keys_of_before() {
 
 /** Locking ends the keys of all tabs, also where files can't be written. */
 export async function locked_without_files() {
-  const { createSyncAccessHandle } = FileSystemFileHandle.prototype;
-  const fails = () => Promise.reject(new DOMException("no space", "QuotaExceededError"));
   const store = await filled("files");
   await store.keep("passphrase", {}, { passphrase: "a passphrase" });
-  FileSystemFileHandle.prototype.createSyncAccessHandle = fails;
-  try {
+  await instead(FileSystemFileHandle.prototype, "createSyncAccessHandle", noSpace, async () => {
     const said = await told(() => refused(store.lock(), "storage_full"));
     assert(said.some(({ master }) => !master), "the other tabs keep the key");
     await refused(store.load("mls"), "storage_locked");
-  } finally {
-    FileSystemFileHandle.prototype.createSyncAccessHandle = createSyncAccessHandle;
-  }
+  });
   await refused(openStore("files"), "locked_passphrase");
 }
 
 /** A lock that was changed holds, and is known in all tabs, though the seed before could not be done away with. */
 export async function a_lock_with_a_seed_left() {
-  const { removeEntry } = FileSystemDirectoryHandle.prototype;
   const store = await filled("left");
-  FileSystemDirectoryHandle.prototype.removeEntry = () => Promise.reject(new DOMException("in use", "NoModificationAllowedError"));
-  try {
+  const inUse = () => Promise.reject(new DOMException("in use", "NoModificationAllowedError"));
+  await instead(FileSystemDirectoryHandle.prototype, "removeEntry", inUse, async () => {
     const said = await told(() => store.keep("passphrase", {}, { passphrase: "a passphrase" }));
     assert(said.some(({ master }) => master), "the other tabs don't have the key");
-  } finally {
-    FileSystemDirectoryHandle.prototype.removeEntry = removeEntry;
-  }
+  });
   await store.lock();
   await refused(openStore("left"), "locked_passphrase");
   await unlock({ passphrase: "a passphrase" }, "left");
   await (await openStore("left")).close();
   assert((await seeds("left")).filter(([, seed]) => seed.some(Boolean)).length === 1, "a seed was left at the next start");
+}
+
+/** A seed from before the lock is overwritten when the device starts, though nobody has unlocked it. */
+export async function a_seed_left_is_ended_while_locked() {
+  const store = await filled("ended");
+  const { place } = await record("ended");
+  await instead(
+    FileSystemFileHandle.prototype,
+    "createSyncAccessHandle",
+    function (open) {
+      return this.name === place ? noSpace() : open.call(this);
+    },
+    () => store.keep("passphrase", {}, { passphrase: "a passphrase" }),
+  );
+  await store.lock();
+  assert((await seeds("ended")).some(([name, seed]) => name === place && seed.some(Boolean)), "nothing was left");
+  await refused(openStore("ended"), "locked_passphrase");
+  assert((await seeds("ended")).filter(([, seed]) => seed.some(Boolean)).length === 1, "the seed from before the lock is still there");
+}
+
+/** Who was given up in the middle of its start wakes, and does not overwrite the seed of the one that goes on. */
+export async function woken_in_its_start() {
+  let store = await filled("woken");
+  await store.keep("passphrase", {}, { passphrase: "a passphrase" });
+  await store.close();
+  let frozen = true;
+  await instead(
+    File.prototype,
+    "arrayBuffer",
+    async function (read) {
+      const seed = await read.call(this);
+      if (frozen) {
+        frozen = false;
+        store = await openStore("woken");
+        await store.keep("passphrase", { passphrase: "a passphrase" }, { passphrase: "another passphrase" });
+      }
+      return seed;
+    },
+    async () => (await openStore("woken")).close(),
+  );
+  assert(!frozen, "nobody was frozen");
+  await store.close();
+  store = await openStore("woken");
+  assert((await read(store, "mls")) === "aa ratchet", "it does not read");
+  await store.close();
+}
+
+/** Of two changes of the keys that are asked for at once, each ends the keys that it replaces. */
+export async function changed_twice_at_once() {
+  const store = await filled("twice");
+  await Promise.all([store.keep("passphrase", {}, { passphrase: "a passphrase" }), store.clear()]);
+  assert((await seeds("twice")).filter(([, seed]) => seed.some(Boolean)).length === 1, "a seed in between was left");
+  await store.close();
+}
+
+/** A disk without room for one more file keeps nobody from what is there. */
+export async function opened_on_a_full_disk() {
+  await (await filled("full")).close();
+  await instead(FileSystemFileHandle.prototype, "createSyncAccessHandle", noSpace, async () => {
+    const store = await openStore("full");
+    assert((await read(store, "mls")) === "aa ratchet", "it does not read");
+    await store.close();
+  });
 }
 
 /** A key that is gone is said, and nothing is deleted or made anew. */
