@@ -136,6 +136,8 @@ class Page:
         self._client: Client | None = None
         self._store: IndexedDbStore | None = None
         self._backups: Backups | None = None
+        self._watching: asyncio.Task[None] | None = None
+        """Waits for the browser to take the storage away."""
         self._starting = asyncio.Lock()
 
     async def call(self, op: str, fields: str, data: Any = None) -> Any:
@@ -175,8 +177,9 @@ class Page:
     async def _start(self) -> dict[str, Any]:
         """Open the state (this worker holds the Web Lock by now) and go online; for later tabs, how it stands."""
         async with self._starting:
-            if self._client is not None:
+            if self._client is not None and not self._over():
                 return self._client.snapshot()
+            await self._end()
             store = await IndexedDbStore.open(self._storage)
             client = Client(
                 mls=self._mls,
@@ -194,8 +197,24 @@ class Page:
                 raise
             self._client, self._store = client, store
             self._backups = client.backups(self._stretched)
-            client.spawn(_tell_when_gone(store, client))
+            self._watching = asyncio.ensure_future(_tell_when_gone(store, client))
             return snapshot
+
+    def _over(self) -> bool:
+        """Whether the client that is here has lost its state: whoever starts anew gets what there is now.
+
+        Where another has taken the state over (`storage_lost`) this one must not take it back.
+        """
+        gone = self._watching is not None and self._watching.done()
+        return gone or (self._client is not None and self._client.lost in ("internal", "storage_gone"))
+
+    async def _end(self) -> None:
+        client, watching = self._client, self._watching
+        self._client = self._store = self._backups = self._watching = None
+        if watching:
+            watching.cancel()
+        if client:
+            await client.close()
 
     async def _lock_state(self) -> dict[str, Any]:
         """How this device is locked: `{way, credential, salt}`. Raises `StorageError`."""
@@ -222,12 +241,10 @@ class Page:
             if self._store is None or self._client is None:
                 raise NOT_STARTED
             await self._store.lockable()
-            client, store = self._client, self._store
-            self._client = self._store = self._backups = None
             try:
-                await store.lock()
+                await self._store.lock()
             finally:  # the keys are forgotten, whatever else went wrong
-                await client.close()
+                await self._end()
                 self._on_event(json.dumps({"event": "locked"}))
         return {}
 

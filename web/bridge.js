@@ -15,7 +15,7 @@ const INTERRUPTED = {
   sentence: "The tab that was at work here has gone before it could say whether this was done. Look, and otherwise do it again.",
 };
 
-/** Asked of an owner that could not start, because the device is locked. */
+/** Asked of an owner that could not start, because the device is locked; those of them that only read, of the next one, too. */
 const BEFORE = new Set(["lock_state", "unlock"]);
 
 /** Why an operation failed: `code` for programs, the message is a sentence for people. */
@@ -152,14 +152,16 @@ export class Bridge {
     for (const [id, request] of [...this.#open]) {
       if (request.op === "start") this.#open.delete(id);
       else if (request.asked && !AGAIN.has(request.op)) this.#settle(id, { error: INTERRUPTED });
+      else request.asked = false;
     }
     this.#start();
+    for (const request of this.#open.values()) if (BEFORE.has(request.op)) this.#ask(request);
   }
 
   #start() {
     const begin = (snapshot) => {
       this.#started = true;
-      for (const request of this.#open.values()) this.#ask(request);
+      for (const request of this.#open.values()) if (!request.asked) this.#ask(request);
       this.#page.onStart(snapshot);
     };
     this.call("start").then(begin, this.#page.onFailure);

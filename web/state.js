@@ -107,6 +107,7 @@ const ON = {
       reason: null,
       me,
       connection,
+      catching_up: {},
       groups: byGroup,
       joins: byId(joins, "join_id"),
       invitations: byId(invitations, "group_id"),

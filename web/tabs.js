@@ -16,7 +16,8 @@ const channel = (name) => new BroadcastChannel(name);
 export function own(perform, open = channel, name = crypto.randomUUID()) {
   const asks = open(ASKS);
   const tells = open(TELLS);
-  const tell = (said) => tells.postMessage({ owner: name, ...said });
+  let resigned = false;
+  const tell = (said) => resigned || tells.postMessage({ owner: name, ...said });
   asks.addEventListener("message", async ({ data }) => {
     if (data.hello) tell({});
     else if (data.owner === name) tell({ to: data.tab, id: data.id, ...(await perform(data)) });
@@ -29,6 +30,7 @@ export function own(perform, open = channel, name = crypto.randomUUID()) {
     resign() {
       asks.close();
       tell({ gone: true });
+      resigned = true;
       tells.close();
     },
   };

@@ -13,6 +13,8 @@ const QUIET_MS = 4000; // after the start, before anything is fetched for the ne
 const phase = (name, reason) => self.postMessage({ phase: name, reason });
 
 let tabs = null; // the tabs, while this worker is the owner
+let taking = false; // the state out of turn
+let served = false; // a `start` was answered
 let page = null; // the promise of Python, once somebody wanted it
 let started = null; // called when the client has answered its first `start`
 
@@ -47,7 +49,8 @@ async function prepare() {
 
 /** Take the state from an owner that does not answer. Should that one wake, the version in the store stops its writing. */
 async function take() {
-  if (tabs) return;
+  if (tabs || taking) return;
+  taking = true;
   waiting.abort();
   await hold({ steal: true });
 }
@@ -56,7 +59,7 @@ async function take() {
 async function hold(options) {
   try {
     await navigator.locks.request(STATE, options, () => {
-      tabs = own(perform);
+      tabs ??= own(perform); // `take` may overtake the request that it ends
       setTimeout(prepareNextVisit, QUIET_MS);
       return new Promise(() => {});
     });
@@ -66,7 +69,7 @@ async function hold(options) {
   }
 }
 
-/** Another worker has taken the state. */
+/** Another worker has taken the state, or has to. */
 function end() {
   tabs?.resign();
   phase("taken");
@@ -78,9 +81,11 @@ async function perform({ op, data: given }) {
   try {
     const { data, ...fields } = given;
     const answer = await (await page).call(op, JSON.stringify(fields), data);
+    served ||= op === "start";
     return typeof answer === "string" ? JSON.parse(answer) : { result: answer };
   } catch (error) {
     report(`operation ${op}`, error);
+    if (op === "start" && served) end(); // Python is dead here, and whoever reloads would only reach it again
     const sentence = "Something went wrong inside Coterie. Reload the page; nothing that was saved is lost.";
     return { error: { code: "internal", sentence } };
   } finally {

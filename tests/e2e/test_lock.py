@@ -37,6 +37,7 @@ def talking(meet: Meet) -> Person:
     ann.start()
     ann.create("Tea")
     ann.say("before the lock")
+    ann.sees("before the lock")
     ann.all_sent()
     return ann
 

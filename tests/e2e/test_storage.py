@@ -152,6 +152,22 @@ def test_storage_that_is_cleared_while_one_writes_is_said_at_once(meet: Meet) ->
     assert len(set(keys.all_inner_texts())) == 2, "a device that lost its storage has come with its old key"
 
 
+def test_storage_that_was_evicted_is_begun_anew_from_whichever_tab(meet: Meet) -> None:
+    """Its owner is another tab, where the client of the old storage still runs."""
+    alice = meet("Alice")
+    alice.start()
+    alice.create("Friends")
+    other = alice.page.context.new_page()
+    other.goto(alice.origin)
+    expect(other.get_by_text("Friends").first).to_be_visible(timeout=SOON_MS)
+    clear(alice, "indexeddb")
+    expect(other.get_by_role("heading", name="What Coterie kept here is gone")).to_be_visible(timeout=SOON_MS)
+    other.get_by_role("button", name="Reload the page").click()
+    expect(other.get_by_text("no longer holds your groups")).to_be_visible(timeout=SOON_MS)
+    expect(other.get_by_role("heading", name="What Coterie kept here is gone")).to_have_count(0)
+    expect(other.get_by_text("Friends")).to_have_count(0)
+
+
 def test_storage_that_was_evicted_is_said_at_the_start(meet: Meet) -> None:
     alice = meet("Alice")
     alice.start()
@@ -257,18 +273,22 @@ def test_what_a_kill_left_half_written_costs_nothing(
         ann.start()
         ann.create("Friends")
         ann.say("before")
+        ann.sees("before")
         ann.all_sent()
     tear(folder)
-    for _ in range(2):
+    said = ["before"]
+    for text in ("after", "long after"):
         with profile(browser_type, folder, service.url) as ann:
             ann.page.goto(ann.origin)
             ann.open("Friends")
-            ann.say("after")
+            ann.say(text)
+            said.append(text)
+            ann.sees(*said)
             ann.all_sent()
     with profile(browser_type, folder, service.url) as ann:
         ann.page.goto(ann.origin)
         ann.open("Friends")
-        ann.sees("before", "after", "after")
+        ann.sees(*said)
 
 
 def test_why_the_browser_deleted_the_data_is_told(

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import secrets
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -23,6 +24,17 @@ FREEZE = """() => void setTimeout(() => {
 })"""
 """A request for which a worker stands still until it is answered."""
 
+TAKE = """() => {
+  const hear = (control) => self.dispatchEvent(new MessageEvent("message", { data: { control } }));
+  const tell = self.postMessage;
+  self.postMessage = (said) => {
+    if (said.phase !== "prepared") return tell.call(self, said);
+    hear("take");
+    hear("take");
+  };
+  hear("prepare");
+}"""
+"""In a worker: what a page says twice that has heard of no owner for long."""
 SAY = "([group_id, text]) => void ask('send_text', { group_id, text, line_id: crypto.randomUUID() })"
 """Without waiting for the answer."""
 
@@ -71,5 +83,25 @@ async def test_a_frozen_owner_is_given_up_and_writes_nothing_when_it_wakes(
         lines = await all_lines(tab.ask, group_id)
         assert sorted(lines) == sorted([*said, "four", "frozen"])
         assert lines[-1] == "four"
+    await tabs.close()
+    assert tabs.complaints == []
+
+
+async def test_a_worker_that_is_told_twice_to_take_the_state_takes_it_once(
+    running: tuple[Browser, str, Path],
+) -> None:
+    tabs = await Tabs.of(running[0], running[1])
+    first = await tabs.open()
+    await tabs.name(first, "Ann")
+    second = await tabs.open()
+    await second.followed()
+    (worker,) = second.page.workers
+    before = time.time() * 1000
+    await worker.evaluate(TAKE)
+    await second.started_after(before)
+    assert await second.owns()
+    await second.ask("create_group", name="Friends")
+    assert await second.owns()
+    assert second.page.workers == [worker], "it has taken the state from itself"
     await tabs.close()
     assert tabs.complaints == []

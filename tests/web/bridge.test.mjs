@@ -178,11 +178,23 @@ describe("tabs and the owner", () => {
     const second = makeOwner(channels, "B");
     const ended = await Promise.allSettled(calls);
     const again = OPERATIONS.filter((op) => REPEATABLE.includes(op));
-    assert.deepEqual(ops(second), ["start", ...again]);
+    const [before, after] = [true, false].map((early) => again.filter((op) => (op === "lock_state") === early));
+    assert.deepEqual(ops(second), ["start", ...before, ...after]);
     assert.deepEqual([...again].sort(), REPEATABLE);
     const refused = OPERATIONS.filter((_, at) => ended[at].reason?.code === "interrupted");
     assert.deepEqual(refused, OPERATIONS.filter((op) => !REPEATABLE.includes(op)));
     assert.ok(["create_group", "remove_member", "unlock"].every((op) => refused.includes(op)), "the table was not read");
+  });
+
+  test("how a locked device is locked is asked again of the next owner, which can't start either", async () => {
+    const locked = Promise.resolve(() => ({ error: { code: "locked_passkey", sentence: "Locked." } }));
+    makeOwner(channels, "A", { start: locked, lock_state: NEVER });
+    const tab = makeTab(channels);
+    await settled();
+    const call = tab.bridge.call("lock_state");
+    await settled();
+    makeOwner(channels, "B", { start: locked });
+    assert.equal(await call, "B: lock_state");
   });
 
   test("an owner that was replaced and wakes is not listened to", async () => {

@@ -165,6 +165,10 @@ describe("another tab goes on with the client", () => {
   test("what is shown and what is written stay", () => {
     assert.deepEqual([resumed.talks, resumed.drafts, resumed.route], [{ g: here.talks.g }, { g: "half" }, here.route]);
   });
+  test("that the one before was catching up is over", () => {
+    const behind = after(here, { type: "catching_up", group_id: "g", done: 460, total: 480 }, { type: "resumed", snapshot: snapshot({ groups: [g] }) });
+    assert.deepEqual(behind.catching_up, {});
+  });
   test("what is shown is read again: lines that came or went meanwhile", () => {
     const again = reduce(resumed, { type: "reread", group: { ...g, unread: 1 }, members: [], lines: [line(2), line(3)], more: true });
     assert.deepEqual(again.talks.g.lines.map(({ key }) => key), [line(2).key, line(3).key]);
