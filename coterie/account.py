@@ -9,9 +9,10 @@ from coterie.core.effects import DIRECTORY_LANE
 from coterie.core.engine import Engine
 from coterie.core.keys import Stretch
 from coterie.driver import Driver
-from coterie.errors import Refused, StateError
+from coterie.errors import Refused, StateError, StorageError, StorageLost
 from coterie.passkeys import Passkeys
 from coterie.ports import TABLES, Answer
+from coterie.turns import DEFECT
 
 
 class Account(Driver):
@@ -148,15 +149,30 @@ class Account(Driver):
         return self._anew()
 
     async def sign_out(self) -> dict[str, Any]:
-        """End the session and delete this device's state."""
-        await self._sessions.sign_out()
+        """Delete this device's state and end the session. Raises `StorageError`: then all is as before, and goes on."""
+        token = await self._sessions.last_token()
         await self._stop()
-        async with self._turn:
-            await self._store.clear()
-            await self._reload()
-        self._stopping = False
+        try:
+            await self._clear()
+        finally:
+            self._stopping = False
+            self._go_online()  # what is still there; nothing, when all went well
+        if token:
+            await self._sessions.end(token)
         self._show({"event": "signed_out"})
         return {}
+
+    async def _clear(self) -> None:
+        async with self._turn:
+            try:
+                await self._store.clear()
+            except StorageLost as error:
+                self._lost = error
+                raise
+            except StorageError as error:
+                await self._go_back(error)
+                raise
+            await self._go_back(StorageError("internal", DEFECT))
 
 
 def refusal(answer: Answer) -> Refused:

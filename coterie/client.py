@@ -9,7 +9,7 @@ from coterie.account import Account, refusal
 from coterie.core.effects import DIRECTORY_LANE
 from coterie.core.invite import DEFAULT_LIFETIME, DEFAULT_USES, Link
 from coterie.core.records import group_key
-from coterie.errors import CoterieError, InviteError, LocalError, StateError
+from coterie.errors import CoterieError, InviteError, LocalError, StateError, StorageError
 from coterie.looking import last_seq
 
 PAGE = 50
@@ -117,9 +117,9 @@ class Client(Account):
             return known
         try:
             return self._engine.previewed(parsed, await self._preview_of(parsed))
-        except CoterieError:
+        except CoterieError as error:
             told = self._engine.told_link(parsed)
-            if told is None:
+            if told is None or isinstance(error, StorageError):
                 raise
             return told
 

@@ -22,6 +22,7 @@ from coterie.core.mls import Mls
 from coterie.errors import (
     CoterieError,
     Refused,
+    StorageError,
     StorageLost,
     Unreachable,
 )
@@ -184,17 +185,27 @@ class Driver(Calls):
             return engine.receive(envelope, now, paged=paged)
 
         try:
-            await self._do(take)
+            await self._twice(take)
             if envelope.group_id not in self._engine.up_to_date:
                 self._progress.took(envelope.group_id, self._engine.cursors().get(envelope.group_id, 0))
         except CoterieError as error:
             if error.code not in ("corrupt_row", "internal"):
                 raise
-            await self._do(lambda engine, now: engine.set_aside(envelope.group_id, now))
-            if error.code == "internal":
+            whole = error.code == "internal"
+            await self._do(lambda engine, now: engine.set_aside(envelope.group_id, now, whole=whole))
+            if whole:
                 self.problem(error.code, error.sentence)
             else:
                 self.problem("damaged", self._engine.damage)
+
+    async def _twice(self, work: Callable[[Engine, int], Step]) -> None:
+        """A turn that is tried once more when the store failed as nobody foresaw: that may have passed."""
+        try:
+            await self._do(work)
+        except StorageError as error:
+            if error.code != "internal":
+                raise
+            await self._do(work)
 
     async def take_welcome(self, answer: dict[str, Any]) -> None:
         """How an own join stands."""

@@ -106,15 +106,20 @@ class Sessions:
             await self._sign_in("/auth/v1/token?grant_type=refresh_token", body)
             return self._current().access_token
 
-    async def sign_out(self) -> None:
-        """End this session (not the user's others) at the service, if it can be reached and the session still holds."""
+    async def last_token(self) -> str | None:
+        """A token to end this session with; None when there is no session any more, or the service can't be reached."""
         self._unsaved = None
-        if self._engine().session is None:
-            return
         try:
-            await self._transport.request("POST", "/auth/v1/logout?scope=local", {}, await self.token())
+            return await self.token() if self._engine().session else None
         except (Unreachable, RemoteError):
-            return  # the state goes all the same; the service ends the session when it expires
+            return None
+
+    async def end(self, token: str) -> None:
+        """End the session of a token (not the user's others) at the service, if it can be reached."""
+        try:
+            await self._transport.request("POST", "/auth/v1/logout?scope=local", {}, token)
+        except (Unreachable, RemoteError):
+            return  # the service ends it when it expires
 
     def _current(self) -> Session:
         engine = self._engine()

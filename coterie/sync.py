@@ -103,7 +103,7 @@ class Sync:
             finally:
                 if self._ready.is_set():
                     self._inbound.connection_lost()
-                failures = 0 if self._ready.is_set() else failures + 1
+                failures = 0 if self._ready.is_set() and not self._failing else failures + 1
                 self._ready.clear()
                 self._lost.set()
                 self._socket = None

@@ -47,6 +47,11 @@ class Turns:
         self._passed_over = False
         """Whether the user was told of a defect that `_hear` passed over."""
 
+    @property
+    def lost(self) -> str:
+        """The code of why this device's state can't be changed any more; empty while it can."""
+        return self._lost.code if self._lost else ""
+
     async def _do(self, work: Callable[[Engine, int], Step]) -> None:
         """Run one change, save it, carry out its effects."""
 
@@ -131,10 +136,15 @@ class Turns:
             raise failed from error
 
     async def _go_back(self, error: StorageError) -> None:
-        """To what is stored: memory must not know more than the disk."""
+        """To what is stored: memory must not know more than the disk. Raises `StorageError`."""
         self._lost = error  # stands if the state can't be read either
         before = self._engine
-        await self._reload()
+        try:
+            await self._reload()
+        except (CoterieError, *ENDS):
+            raise
+        except BaseException as failed:
+            raise error from failed
         self._reloaded(before)
         self._lost = None
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import coterie_mls
+from coterie.core import causes
 from coterie.core.effects import Step
 from coterie.core.engine import Engine
 from coterie.core.records import Group
@@ -106,6 +107,58 @@ async def test_what_the_user_asked_for_says_so(exchange: Exchange, monkeypatch: 
 
 
 # -- a store that fails as none should --
+
+
+@each_of_a_store
+async def test_what_could_not_be_saved_once_is_tried_again(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    group_id, (alice, bob) = await exchange.friends("Alice", "Bob")
+    commit = bob.store.commit
+    failed: list[Any] = []
+
+    async def once(changes: Any) -> None:
+        if not failed:
+            failed.append(changes)
+            raise error
+        await commit(changes)
+
+    monkeypatch.setattr(bob.store, "commit", once)
+    await alice.client.send_text(group_id=group_id, text="one")
+    await exchange.clock.advance(15)
+    assert failed
+    assert await bob.texts(group_id) == ["one"]
+    assert bob.client.snapshot()["groups"][0]["state"] == "active"
+
+
+async def test_a_group_that_met_a_defect_is_not_called_damaged(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group_id, (alice, bob) = await exchange.friends("Alice", "Bob")
+    fail(monkeypatch, "receive", KeyError("a defect"), lambda *_: True)
+    await alice.client.send_text(group_id=group_id, text="one")
+    await settle()
+    (group,) = bob.client.snapshot()["groups"]
+    assert group["state"] == "archive"
+    assert group["why"] == causes.sentence("set_aside", [])
+
+
+@pytest.mark.parametrize("error", [MemoryError(), Panic("a defect")])
+async def test_a_state_that_can_not_be_read_again_ends_the_client_with_words(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    group_id, (alice, _) = await exchange.friends("Alice", "Bob")
+
+    async def fails(*_: Any, **__: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(alice.store, "load", fails)
+    monkeypatch.setattr(alice.store, "commit", fails)
+    for _ in range(2):
+        with pytest.raises(StorageError, match="in Coterie itself") as failed:
+            await alice.client.send_text(group_id=group_id, text="no")
+        assert failed.value.code == "internal"
+    assert alice.client.lost == "internal"
 
 
 @each_of_a_store

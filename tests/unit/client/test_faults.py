@@ -112,6 +112,19 @@ async def test_a_storage_that_fails_for_a_while_does_not_make_the_client_deaf(ex
     assert await bob.texts(group_id) == ["hi", "again"]
 
 
+async def test_a_storage_that_fails_for_long_is_not_tried_without_a_pause(exchange: Exchange) -> None:
+    """Each attempt reads the whole state again."""
+    group_id, (alice, bob) = await exchange.friends("Alice", "Bob")
+    bob.store.error = FULL
+    connects = bob.wire.connects
+    await alice.client.send_text(group_id=group_id, text="hi")
+    await exchange.clock.advance(60)
+    assert bob.wire.connects - connects < 15
+    bob.store.error = None
+    await exchange.clock.advance(30)
+    assert await bob.texts(group_id) == ["hi"]
+
+
 async def test_a_lost_storage_stops_every_turn(exchange: Exchange) -> None:
     """Another writer has been here: whatever this one remembers, it must not use."""
     group_id, (alice, bob) = await exchange.friends("Alice", "Bob")
@@ -439,6 +452,29 @@ async def test_signing_out_deletes_everything_and_one_can_begin_again(exchange: 
     await exchange.clock.advance(1)
     assert made["group_id"] in exchange.office.rooms
     assert alice.told("connection")[-1]["state"] == "online"
+
+
+async def test_signing_out_that_fails_leaves_all_as_it_was(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group_id, (alice, bob) = await exchange.friends("Alice", "Bob")
+
+    async def full() -> None:
+        raise StorageError("storage_full", "No room.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(alice.store, "clear", full)
+        with pytest.raises(StorageError, match=r"No room\."):
+            await alice.client.sign_out()
+    await alice.client.send_text(group_id=group_id, text="still here")
+    await bob.client.send_text(group_id=group_id, text="so am I")
+    await exchange.clock.advance(15)
+    assert (
+        sorted(await alice.texts(group_id)) == sorted(await bob.texts(group_id)) == ["so am I", "still here"]
+    )
+    assert alice.told("signed_out") == []
+    await alice.client.sign_out()
+    assert alice.wire.refresh_tokens == set()
 
 
 async def test_signing_out_works_while_the_service_is_down(exchange: Exchange) -> None:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from coterie.client import Client
-from coterie.errors import InviteError, LinkError, LocalError, StateError
+from coterie.errors import InviteError, LinkError, LocalError, StateError, StorageLost
 from tests.support.exchange import Exchange, settle
 
 
@@ -191,7 +191,9 @@ async def test_a_link_is_looked_at_before_anything_is_asked(exchange: Exchange) 
     assert await alice.client.preview_link(link=link) == {"kind": "member", "group_id": group_id}
 
 
-async def test_a_member_is_led_in_by_a_link_that_is_over_too(exchange: Exchange) -> None:
+async def test_a_member_is_led_in_by_a_link_that_is_over_too(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The service is asked first: what members tell of a link is believed only when it does not say where it leads."""
     group_id, (alice, bob) = await exchange.friends("Alice", "Bob")
     link = (await alice.client.create_invite(group_id=group_id))["link"]
@@ -205,6 +207,14 @@ async def test_a_member_is_led_in_by_a_link_that_is_over_too(exchange: Exchange)
     bob.wire.down = False
     exchange.office.invites.clear()
     assert await bob.client.preview_link(link=link) == there
+
+    async def lost(_: object) -> None:
+        raise StorageLost("storage_lost", "Another tab has it.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(bob.client, "_preview_of", lost)
+        with pytest.raises(StorageLost):
+            await bob.client.preview_link(link=link)
     with pytest.raises(StateError) as caught:
         await bob.client.join(link=link, name="Bob")
     assert caught.value.code == "already_member"
