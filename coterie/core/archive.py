@@ -261,13 +261,14 @@ def _is_archive(turn: Turn, chat: Chat) -> bool:
 
 def view(turn: Turn, chat: Chat) -> dict[str, Any]:
     """`Group` of docs/bridge.md, of an archive."""
-    damaged = chat.key in turn.state.set_aside
+    aside = turn.state.set_aside.get(chat.key)
+    why = "archived" if aside is None else "set_aside" if aside.whole else "damaged"
     return {
         "group_id": chat.id,
         "name": chat.name,
         "epoch": 0,
         "state": "archive",
-        "why": sentence("damaged" if damaged else "archived", []),
+        "why": sentence(why, []),
         "unread": 0,
         "last_line": None,
         "members": 0,

@@ -12,17 +12,30 @@ from coterie.core.state import Turn
 
 def make_room(turn: Turn, old: Group | None, group_id: str, mls_id: bytes = b"") -> None:
     """Drop the keys of a group that this device has left, or whose rows are damaged, before it enters anew."""
-    salvage.clear(turn, group_key(group_id), mls_id)
+    for row in salvage.clear(turn, group_key(group_id), mls_id):
+        turn.put(row)  # `enter` says of each line that it was not sent
     if old:
         people.keep(turn, old, people.leaves(turn, old))
         leaves.forget(turn, old)
         turn.backend.delete_group(old.mls_id)
 
 
-def taken(turn: Turn, group_id: str) -> set[bytes]:
-    """The MLS ids of all groups here but this one: two groups over the same keys would end with the first of them."""
-    here = {group.mls_id for group in turn.rows(Group) if group.group_id != group_id}
-    return here | {aside.mls_id for key, aside in turn.state.set_aside.items() if key != group_key(group_id)}
+def taken(turn: Turn, group_id: str) -> dict[bytes, bytes]:
+    """The MLS ids of all groups here but this one, each with its group's key in the tables.
+
+    Two groups over the same MLS keys would end with the first of them.
+    """
+    aside = {one.mls_id: key for key, one in turn.state.set_aside.items()}
+    here = aside | {group.mls_id: group.key for group in turn.rows(Group)}
+    return {mls_id: key for mls_id, key in here.items() if key != group_key(group_id)}
+
+
+def same(turn: Turn, group_id: str, mls_id: bytes) -> bool:
+    """Whether this device had no group of this name before, as far as it knows, or the same one."""
+    key = group_key(group_id)
+    group, aside = turn.get(Group, key), turn.state.set_aside.get(key)
+    known = group.mls_id if group else aside.mls_id if aside else b""
+    return known in (b"", mls_id)
 
 
 def enter(turn: Turn, joined: Any, group_id: str, name: str, cursor: int, old: Group | None) -> Group:

@@ -165,9 +165,9 @@ def accept(turn: Turn, group_id: str) -> dict[str, Any]:
 
 def _check(turn: Turn, invitation: Invitation, joined: Any, old: Group | None) -> None:
     """The group is the one that the service names, and no other that this device has; its sender too."""
-    ours = entering.taken(turn, invitation.group_id)
-    same_group = old is None or old.mls_id == joined.group_id
-    if device.group_uuid(joined.group_data) != invitation.key or joined.group_id in ours or not same_group:
+    named = device.group_uuid(joined.group_data) == invitation.key
+    taken = joined.group_id in entering.taken(turn, invitation.group_id)
+    if not named or taken or not entering.same(turn, invitation.group_id, joined.group_id):
         raise InviteError("other_group", WRONG_GROUP)
     if old and joined.epoch <= old.epoch:
         raise InviteError("old_group", OLD)

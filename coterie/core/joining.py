@@ -12,7 +12,7 @@ from coterie.core import content as contents
 from coterie.core.effects import DEVICE_LANE, Call
 from coterie.core.group import lines, outbox
 from coterie.core.mls import new_id
-from coterie.core.records import Group, Invitation, Join, Me, Outgoing, group_key
+from coterie.core.records import Chat, Group, Invitation, Join, Me, Outgoing, group_key
 from coterie.core.state import Turn
 from coterie.errors import InviteError, StateError
 from coterie_wire import WireError, from_hex, integer, is_uuid, uuid_bytes
@@ -26,7 +26,8 @@ NOT_OURS = (
     "The service handed over a group that does not come from this link. It was refused; nothing was joined."
 )
 TAKEN = (
-    "This link leads into what this device has as another group already. It was refused; nothing was joined."
+    "This link leads into what this device has as another group already, “{}”. It was refused; nothing was joined. If"
+    " you trust whoever sent it, leave that group and delete it from this device, and ask again."
 )
 NOT_THE_SAME = (
     "This link leads into another group than the one that this device had under its name. It was refused; nothing was"
@@ -64,7 +65,10 @@ def waiting_for(turn: Turn, group_id: str) -> Join | None:
 
 
 def start(turn: Turn, link: invite.Link, preview: invite.Preview, name: str) -> dict[str, Any]:
-    """Ask to join; asking again is the same request. Raises `StateError` (`already_member`, `invited`, `read_only`)."""
+    """Ask to join; asking again is the same request.
+
+    Raises `StateError` (`already_member`, `invited`, `read_only`), `InviteError` (`other_group`).
+    """
     if turn.backend.read_only:
         raise StateError("read_only", causes.sentence("imported", []))
     group = turn.get(Group, group_key(preview.group_id))
@@ -75,6 +79,7 @@ def start(turn: Turn, link: invite.Link, preview: invite.Preview, name: str) -> 
     open_join = waiting_for(turn, preview.group_id)
     if open_join:
         return views.join(open_join)
+    _not_another(turn, preview.group_id, preview.mls_id)
     me = set_name(turn, name)
     keys = invite.Keys.derive(turn.mls, link.invite_id, link.secret)
     package = turn.backend.create_key_package()
@@ -202,10 +207,7 @@ def _welcome(turn: Turn, join: Join, answer: dict[str, Any]) -> None:
     if not invite.same(tag, invite.welcome_tag(keys.welcome, join.join_id, join.key_package, welcome)):
         raise InviteError("bad_welcome", NOT_OURS)
     old = turn.get(Group, group_key(join.group_id))
-    if join.mls_id in entering.taken(turn, join.group_id):
-        raise InviteError("other_group", TAKEN)
-    if old and old.mls_id != join.mls_id:
-        raise InviteError("other_group", NOT_THE_SAME)
+    _not_another(turn, join.group_id, join.mls_id)
     entering.make_room(turn, old, join.group_id, join.mls_id)
     try:
         joined = turn.backend.join(welcome)
@@ -214,6 +216,16 @@ def _welcome(turn: Turn, join: Join, answer: dict[str, Any]) -> None:
     if joined.group_id != join.mls_id or device.group_uuid(joined.group_data) != group_key(join.group_id):
         raise InviteError("other_group", NOT_OURS)
     _enter(turn, join, joined, from_seq - 1, old)
+
+
+def _not_another(turn: Turn, group_id: str, mls_id: bytes) -> None:
+    """Raises `InviteError` (`other_group`) where this device has the MLS id, or the group's id, as something else."""
+    taken = entering.taken(turn, group_id).get(mls_id)
+    if taken is not None:
+        chat = turn.get(Chat, taken)
+        raise InviteError("other_group", TAKEN.format(chat.name if chat else ""))
+    if not entering.same(turn, group_id, mls_id):
+        raise InviteError("other_group", NOT_THE_SAME)
 
 
 def _enter(turn: Turn, join: Join, joined: Any, cursor: int, old: Group | None) -> None:

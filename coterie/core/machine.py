@@ -52,11 +52,14 @@ class Machine:
         """What of the stored rows does not read back, in a sentence; empty when all is well."""
         return salvage.told(self.state)
 
-    def set_aside(self, group_id: str, now: int) -> Step:
-        """A group's keys do not read back: it is read no further, and nothing is sent in it. Nothing is changed."""
+    def set_aside(self, group_id: str, now: int, *, whole: bool) -> Step:
+        """A group's keys do not read back, or (`whole`) what came in it met a defect: it is read no further.
+
+        Nothing is sent in it, and nothing is changed.
+        """
 
         def work(turn: Turn) -> None:
-            salvage.put_aside(self.state, group_key(group_id))
+            salvage.put_aside(self.state, group_key(group_id), whole=whole)
             found = archive.find(turn, group_id)
             if found:
                 turn.show("group", group=archive.view(turn, found))

@@ -53,9 +53,9 @@ def load(mls: Mls, rows: Mapping[str, Mapping[bytes, bytes]]) -> tuple[State, Ba
     return state, backend
 
 
-def put_aside(state: State, key: bytes) -> None:
-    """From now on a group (by its UUID) is one of which this device has the lines alone."""
-    aside = state.set_aside.setdefault(key, SetAside())
+def put_aside(state: State, key: bytes, *, whole: bool = False) -> None:
+    """From now on this device has of a group (by its UUID) the lines alone; `whole`: until it starts anew."""
+    aside = state.set_aside.setdefault(key, SetAside(whole=whole))
     group = state.tables[Group.TABLE].pop(key, None)
     if isinstance(group, Group):
         aside.mls_id = group.mls_id
@@ -63,19 +63,25 @@ def put_aside(state: State, key: bytes) -> None:
     waiting = state.tables[Outgoing.TABLE]
     for row in [row for row in waiting if row.startswith(key)]:
         aside.rows.append((Outgoing.TABLE, row))
-        del waiting[row]
+        record = waiting.pop(row)
+        if isinstance(record, Outgoing):
+            aside.waiting.append(record)
 
 
-def clear(turn: Turn, key: bytes, mls_id: bytes = b"") -> None:
-    """Delete what is left of a group that was set aside: it is entered anew (as `mls_id`), or forgotten."""
+def clear(turn: Turn, key: bytes, mls_id: bytes = b"") -> list[Outgoing]:
+    """Delete what is left of a group that was set aside: it is entered anew (as `mls_id`), or forgotten.
+
+    What waited in it to be sent, as far as it reads back.
+    """
     aside = turn.state.set_aside.get(key)
     if aside is None or turn.get(Group, key):
-        return
+        return []
     for table, row in aside.rows:
         turn.delete_key(table, row)
     others = {group.mls_id for group in turn.rows(Group)}
     for left in ({aside.mls_id, mls_id} & set(turn.backend.groups())) - others:
         turn.backend.delete_group(left)
+    return aside.waiting
 
 
 def lines(rows: Iterable[tuple[bytes, bytes]]) -> list[Line]:
@@ -108,7 +114,8 @@ def _damaged(key: bytes, at: int) -> Line:
 
 def told(state: State) -> str:
     """What is damaged, in a sentence for the user; empty when all is well."""
-    chats = (state.tables[Chat.TABLE].get(key) for key in sorted(state.set_aside))
+    damaged = sorted(key for key, aside in state.set_aside.items() if not aside.whole)
+    chats = (state.tables[Chat.TABLE].get(key) for key in damaged)
     parts = [f"the group “{chat.name}”" if isinstance(chat, Chat) else "a group" for chat in chats]
     for table, count in sorted(Counter(state.missing).items()):
         if word := WORDS.get(table):

@@ -26,7 +26,7 @@ def start(turn: Turn, group_id: str) -> dict[str, Any]:
     old = lines.need(turn, group_id)
     if not old.dead_end:
         raise StateError("not_broken", "This group is not broken: there is nothing to start again.")
-    if old.goes_on_in:
+    if views.there(turn, old.goes_on_in):
         raise StateError("started_again", "This group was started again already.")
     out = views.left_out(turn, old)
     apart = {leaf.identity for leaf in out} | {turn.identity}

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from coterie.core.effects import Effect, Row, Show, Step
 from coterie.core.mls import Backend, Mls
-from coterie.core.records import DEVICE_KINDS, IN_MEMORY, Line, Record, Session, corrupt
+from coterie.core.records import DEVICE_KINDS, IN_MEMORY, Line, Outgoing, Record, Session, corrupt
 from coterie.errors import StateError
 
 R = TypeVar("R", bound=Record)
@@ -24,6 +24,10 @@ class SetAside:
     """Empty where the row that said it is the damaged one."""
     rows: list[Row] = field(default_factory=list)
     """What makes place when the group is entered anew, or forgotten."""
+    waiting: list[Outgoing] = field(default_factory=list)
+    """Of these rows, what waited to be sent."""
+    whole: bool = False
+    """All that is stored reads back, and the next start finds it."""
 
 
 class State:

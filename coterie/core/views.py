@@ -95,19 +95,19 @@ def group(turn: Turn, record: Group) -> dict[str, Any]:
         "can_forget": record.over or record.stuck or turn.backend.read_only,
         "can_rejoin": record.stuck and not turn.backend.read_only,
         "again": _again(turn, record),
-        "after": _there(turn, record.after),
-        "goes_on_in": _there(turn, record.goes_on_in),
+        "after": there(turn, record.after),
+        "goes_on_in": there(turn, record.goes_on_in),
     }
 
 
-def _there(turn: Turn, group_id: str) -> str | None:
+def there(turn: Turn, group_id: str) -> str | None:
     """A group's id while this device has the group."""
     return group_id if group_id and turn.get(Group, group_key(group_id)) else None
 
 
 def _again(turn: Turn, record: Group) -> dict[str, Any] | None:
     """`Again` of docs/bridge.md: what starting a group again would mean; None where that is not offered."""
-    if not record.dead_end or record.goes_on_in or turn.backend.read_only:
+    if not record.dead_end or there(turn, record.goes_on_in) or turn.backend.read_only:
         return None
     out = left_out(turn, record)
     gone, own = {leaf.identity for leaf in out}, turn.backend.user_id

@@ -59,6 +59,12 @@ STOPPED = {
         "What this device had stored of this group is damaged, so it is read no further and nothing is sent here.",
         "Your history stays, nothing was deleted. Ask a member to let you in again by a link.",
     ),
+    "set_aside": Cause(
+        Kind.STOPPED,
+        "Something went wrong in Coterie itself with what came in this group, so it is read no further for now and"
+        " nothing is sent here.",
+        "All that is stored is there: reload the page, or start the program again, and the group goes on.",
+    ),
     "not_sent": Cause(
         Kind.STOPPED,
         "Not sent: {0}",

@@ -129,7 +129,7 @@ def _commit(turn: Turn, group: Group, newcomers: list[Newcomer], removals: list[
         invites=tuple({one.invite_id for one in newcomers if one.join_id}),
     )
     renews = not (newcomers or removals or _owed(turn, group))
-    _build(turn, group, newcomers, sorted({leaf.index for leaf in gone}), data, renews=renews)
+    _build(turn, group, newcomers, gone, data, renews=renews)
 
 
 def _still_invited(turn: Turn, newcomers: list[Newcomer]) -> list[Newcomer]:
@@ -176,7 +176,7 @@ def _build(
     turn: Turn,
     group: Group,
     newcomers: list[Newcomer],
-    remove: list[int],
+    gone: list[Any],
     data: CommitData,
     *,
     renews: bool,
@@ -184,7 +184,7 @@ def _build(
     built = turn.backend.commit(
         group.mls_id,
         add=[one.key_package for one in newcomers],
-        remove=remove,
+        remove=sorted({leaf.index for leaf in gone}),
         group_data=roles.restored_data(turn, group),
         authenticated_data=data.encode(),
     )
@@ -212,7 +212,7 @@ def _build(
             "joins": [[one.join_id, _tag(turn, one, welcome)] for one in by_link],
             "names": {one.identity: one.name for one in newcomers},
         },
-        note={"renews": renews},
+        note={"renews": renews, "gone": sorted({leaf.identity for leaf in gone})},
     )
     turn.put(row)
     turn.put(group)
@@ -246,12 +246,6 @@ def look_for_lost(turn: Turn, group: Group, *, all_read: bool) -> None:
             lines.drain(turn, group)
 
 
-def _removed_by(row: Outgoing, group: Group) -> set[str]:
-    """Of those who are to go, those whom this commit removes."""
-    wanted = {*group.removals, *(leaver[0] for leaver in group.leavers)}
-    return {identity for identity in wanted if identity.partition("#")[2] in row.fields["removed"]}
-
-
 def given_up(turn: Turn, row: Outgoing, *, too_soon: bool = False) -> None:
     """The service refused the commit for good: it is discarded, and known should it be delivered after all.
 
@@ -264,7 +258,8 @@ def given_up(turn: Turn, row: Outgoing, *, too_soon: bool = False) -> None:
         turn.backend.discard_pending(group.mls_id)
     turn.delete(row)
     digest = hashlib.sha256(row.mls_bytes).digest()
-    refused = _removed_by(row, group)
+    # Also those whose devices the service does not have: it was told nothing of them, and the next commit is the same.
+    refused: set[str] = set() if too_soon else set(row.note.get("gone", ()))
     removals = [identity for identity in group.removals if identity not in refused or row.fields["joins"]]
     later = turn.now + LEAVE_RETRY
     leavers = [

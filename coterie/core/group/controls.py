@@ -6,7 +6,7 @@ from typing import Any
 
 import cbor2
 
-from coterie.core import people
+from coterie.core import people, views
 from coterie.core.content import Content, received_name
 from coterie.core.group import lines, outbox, roles, tasks
 from coterie.core.mls import Member
@@ -204,16 +204,22 @@ def _learn_group_name(turn: Turn, group: Group, name: object) -> None:
 
 
 def _learn_after(turn: Turn, group: Group, sender: Member, after: object) -> Group:
-    """The group goes on from a broken one, as a member of that one says: each names the other."""
+    """The group goes on from a broken one, as whoever let this device in says: each names the other.
+
+    Who says it and who made the group were in that one, and neither was left out for having broken it.
+    """
     try:
         old = turn.get(Group, group_key(uuid_text(after, name="after")))
     except WireError:
         return group
-    if old is None or not old.dead_end or old.goes_on_in or group.after:
+    if old is None or not old.dead_end or old.goes_on_in or group.told or group.after:
         return group
-    if not people.among(turn.backend.members(old.mls_id), sender):
+    out = {leaf.identity for leaf in views.left_out(turn, old)}
+    there = [leaf for leaf in turn.backend.members(old.mls_id) if leaf.identity not in out]
+    starter = next((leaf.identity for leaf in there if leaf.identity == group.owner), None)
+    if starter is None or not people.among(there, sender):
         return group
-    goes_on(turn, old, group.group_id, sender.identity)
+    goes_on(turn, old, group.group_id, starter)
     return lines.save(turn, lines.notice(turn, group.with_(after=old.group_id), "started_again"))
 
 

@@ -293,6 +293,49 @@ def test_it_is_offered_for_a_broken_group_alone_and_once(office: PostOffice) -> 
     assert caught.value.code == "started_again"
 
 
+def test_whoever_broke_a_group_cannot_say_that_it_goes_on_in_theirs(office: PostOffice) -> None:
+    """Neither in a group that they share anyway nor in a new one; the honest way stays open."""
+    group_id, (alice, bob, carol, liar) = broken(office)
+    shared = bob.create("Shared")
+    link = bob.invite(shared)
+    trap = liar.create("Trap")
+    office.pump()
+    liar.ask(link, "Mallory")
+    bait = liar.invite(trap)
+    office.pump()
+    lie = {"type": "handover", "invites": [], "profiles": {}, "after": group_id}
+    mallory.say(liar, shared, lie)
+    set_in = liar.record(trap).with_(after=group_id)
+    liar.rows["groups"][set_in.key] = set_in.encode()
+    liar.crash()
+    bob.ask(bait, "Bob")
+    office.pump()
+    assert bob.group(trap)["state"] == "active"
+    assert [bob.group(one)["after"] for one in (shared, trap)] == [None, None]
+    assert bob.group(group_id)["goes_on_in"] is None
+    assert bob.group(group_id)["again"]["without"] == ["Mallory"]
+    new = again(alice, group_id)
+    office.pump()
+    carol.accept(new)
+    office.pump()
+    assert carol.group(group_id)["goes_on_in"] == new
+
+
+def test_a_group_whose_next_one_was_deleted_can_be_started_again(office: PostOffice) -> None:
+    group_id, (alice, bob, *_) = broken(office)
+    new = again(alice, group_id)
+    office.pump()
+    bob.accept(new)
+    office.pump()
+    bob.leave(new)
+    office.pump()
+    assert bob.group(group_id)["again"] is None
+    bob.run(bob.engine.forget_group(new, [], bob.now))
+    assert bob.group(group_id)["again"] is not None
+    other = again(bob, group_id)
+    assert bob.group(group_id)["goes_on_in"] == other
+
+
 def test_a_stranger_cannot_say_that_a_group_goes_on_in_theirs(office: PostOffice) -> None:
     group_id, (alice, bob, carol, _) = broken(office)
     stranger = office.device("Stranger")

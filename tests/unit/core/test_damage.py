@@ -113,6 +113,23 @@ def test_one_comes_in_again_by_a_link_and_the_damage_is_gone(office: PostOffice)
     talks(office, group_id, alice, bob)
 
 
+def test_what_waited_in_a_damaged_group_is_said_when_one_comes_in_again(office: PostOffice) -> None:
+    group_id, _, alice, bob = two_groups(office)
+    alice.online = False
+    alice.send(group_id, "waits")
+    alice.rows["mls"] |= {key: value[:5] for key, value in keys_of(alice, group_id).items()}
+    alice.crash()
+    link = bob.invite(group_id)
+    office.pump()
+    alice.online = True
+    alice.ask(link, "Alice")
+    office.pump()
+    lines = alice.lines(group_id)
+    said = [(line["text"], line["state"], line["code"]) for line in lines if line["kind"] == "text"]
+    assert said == [("before", "sent", None), ("waits", "failed", "not_sent")]
+    talks(office, group_id, alice, bob)
+
+
 def test_a_group_that_was_set_aside_can_be_forgotten(office: PostOffice) -> None:
     group_id, other, alice, bob = two_groups(office)
     alice.rows["groups"][group_key(group_id)] = b""
@@ -176,7 +193,7 @@ def test_one_of_two_groups_with_the_same_keys_leaves_them_to_the_other(office: P
     alice.rows["groups"][row.key] = row.encode()
     alice.crash()
     if how == "set aside":
-        alice.run(alice.engine.set_aside(group_id, office.now))
+        alice.run(alice.engine.set_aside(group_id, office.now, whole=False))
     alice.run(alice.engine.forget_group(group_id, [], office.now))
     assert group_key(group_id) not in alice.rows["groups"]
     talks(office, other, alice, bob)

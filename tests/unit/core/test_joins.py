@@ -1,11 +1,13 @@
 """The joiner's side: from a link to a group, over waiting, lies of the service, cancelling and coming back."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 import coterie_mls
 from coterie.core import invite as invites
+from coterie.core import joining
 from coterie.core.device import group_data
 from coterie.core.effects import DEVICE_LANE, Call
 from coterie.core.invite import Link
@@ -246,7 +248,8 @@ def let_in_by_a_link_with_another_id(
     link = liar.invite(group_id)
     office.post(liar)
     join_id = bob.ask(link, "Bob")
-    office.post(bob)
+    for _ in range(2):  # one who had the group leaves it first
+        office.post(bob)
     backend = liar.engine.backend
     assert backend
     backend.commit(mls_id, group_data=group_data(group_key(group_id), liar.identity))
@@ -256,8 +259,34 @@ def let_in_by_a_link_with_another_id(
     bob.run(bob.engine.polled(welcome_for(bob, link, join_id, built.welcome or b""), office.now))
 
 
+def refused_at(
+    when: str, monkeypatch: pytest.MonkeyPatch, enter: Callable[[], None], bob: Device, words: str
+) -> None:
+    """`when`: before it is asked for, or with the Welcome, because it was not so before."""
+    if when == "start":
+        with pytest.raises(InviteError, match=words):
+            enter()
+        assert bob.joins() == []
+        assert "invite_join" not in [row.function for row in bob.outbox()]
+        return
+    checked, asked = joining._not_another, []
+
+    def later(*given: Any) -> None:
+        asked.append(given)
+        if len(asked) > 1:
+            checked(*given)
+
+    monkeypatch.setattr(joining, "_not_another", later)
+    enter()
+    (join,) = bob.joins()
+    assert (join["state"], words in join["why"]) == ("failed", True)
+
+
+@pytest.mark.parametrize("when", ["start", "welcome"])
 @pytest.mark.parametrize("other", ["left", "set aside"])
-def test_a_link_does_not_lead_into_the_keys_of_another_group(office: PostOffice, other: str) -> None:
+def test_a_link_does_not_lead_into_the_keys_of_another_group(
+    office: PostOffice, monkeypatch: pytest.MonkeyPatch, other: str, when: str
+) -> None:
     """Two groups over the same MLS group: deleting either would take the other's keys."""
     first, (liar, bob) = friends(office, "Mallory", "Bob")
     mls_id = bob.record(first).mls_id
@@ -266,25 +295,35 @@ def test_a_link_does_not_lead_into_the_keys_of_another_group(office: PostOffice,
     second = liar.create("Second")
     office.pump()
     if other == "set aside":
-        bob.run(bob.engine.set_aside(first, office.now))
+        bob.run(bob.engine.set_aside(first, office.now, whole=False))
     rows = {table: dict(bob.rows[table]) for table in ("groups", "messages", "contacts")}
-    let_in_by_a_link_with_another_id(office, liar, bob, second, mls_id)
-    (join,) = bob.joins()
-    assert (join["state"], "as another group already" in join["why"]) == ("failed", True)
+
+    def enter() -> None:
+        let_in_by_a_link_with_another_id(office, liar, bob, second, mls_id)
+
+    refused_at(when, monkeypatch, enter, bob, "as another group already, “Friends”")
     assert {table: bob.rows[table] for table in rows} == rows
     assert bob.engine.people()
 
 
-def test_a_link_does_not_put_another_group_under_an_old_history(office: PostOffice) -> None:
+@pytest.mark.parametrize("when", ["start", "welcome"])
+@pytest.mark.parametrize("old", ["left", "set aside"])
+def test_a_link_does_not_put_another_group_under_an_old_history(
+    office: PostOffice, monkeypatch: pytest.MonkeyPatch, old: str, when: str
+) -> None:
     first, (liar, bob) = friends(office, "Mallory", "Bob")
     liar.remove(first, bob)
     office.pump()
+    if old == "set aside":
+        bob.run(bob.engine.set_aside(first, office.now, whole=False))
     other = liar.record(liar.create("Other")).mls_id
     office.pump()
     rows = {table: dict(bob.rows[table]) for table in ("groups", "messages", "contacts")}
-    let_in_by_a_link_with_another_id(office, liar, bob, first, other)
-    (join,) = bob.joins()
-    assert (join["state"], "than the one that this device had" in join["why"]) == ("failed", True)
+
+    def enter() -> None:
+        let_in_by_a_link_with_another_id(office, liar, bob, first, other)
+
+    refused_at(when, monkeypatch, enter, bob, "than the one that this device had")
     assert {table: bob.rows[table] for table in rows} == rows
 
 

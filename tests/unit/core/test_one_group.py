@@ -13,6 +13,7 @@ from coterie.errors import StorageError
 from coterie_wire import CommitData
 from tests.support import mallory
 from tests.support.device import Device
+from tests.support.directory import no
 from tests.support.friends import friends, same_state
 from tests.support.post_office import PostOffice
 
@@ -142,6 +143,29 @@ def test_keys_that_do_not_read_back_are_no_matter_of_a_task(
     office.now += 30_000
     with pytest.raises(StorageError):
         bob.tick()
+
+
+def test_a_leave_of_a_device_without_a_uuid_that_is_refused_waits_for_its_next_time(
+    office: PostOffice,
+) -> None:
+    """The service takes no commits from who is not on its roster: the same one would be built at once, for ever."""
+    group_id, (bob, mallory_) = friends(office, "Bob", "Mallory")
+    backend = office.mls.Backend.create(str(uuid4()))
+    backend.bind_device("no UUID")
+    package = backend.create_key_package().bytes
+    assert mallory.commit(office, mallory_, group_id, add=[package], data=CommitData())[0] == 200
+    office.deliver(bob)
+    members = bob.engine.backend.members(bob.record(group_id).mls_id) if bob.engine.backend else []
+    ghost = next(leaf for leaf in members if leaf.device_id == "no UUID")
+    leaver = [ghost.identity, ghost.index, ghost.encryption_key, 0]
+    record = bob.record(group_id).with_(leavers=[leaver])
+    bob.rows["groups"][record.key] = record.encode()
+    bob.crash()
+    office.refusals["send_commit"] = no(403, "not_a_member")
+    for _ in range(5):
+        office.round(bob)
+    assert bob.record(group_id).leavers[0][3] > bob.now
+    assert len(bob.record(group_id).dropped) == 1
 
 
 def test_a_device_without_a_uuid_can_be_put_out_by_who_came_later(office: PostOffice) -> None:
