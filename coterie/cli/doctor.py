@@ -46,6 +46,9 @@ async def doctor(settings: Settings, screen: Screen, open_client: OpenClient) ->
     return all(finding["good"] for finding in findings)
 
 
+DAMAGED = "A part of what was stored here is damaged and set aside. `coterie chat` says what, when it starts."
+
+
 def _from_home(path: Path) -> str:
     """The path without the name of whoever is signed in here."""
     return f"~/{path.relative_to(Path.home())}" if path.is_relative_to(Path.home()) else str(path)
@@ -71,11 +74,17 @@ async def _look_at_service(settings: Settings, found: Callable[..., None]) -> No
 
 async def _look_at_device(settings: Settings, open_client: OpenClient, found: Callable[..., None]) -> None:
     """Looks only at a device that exists: to look must not sign in."""
+    problems: list[str] = []
+
+    def hear(event: dict[str, Any]) -> None:
+        if event["event"] == "problem":
+            problems.append(event["code"])
+
     try:
         if not native.has_profile(settings.path):
             found("device", "none yet: it is made with the first group or join")
             return
-        client = await open_client(settings.service_url, settings.path, lambda _: None)
+        client = await open_client(settings.service_url, settings.path, hear)
         try:
             snapshot = await client.start()
             ids = [group["group_id"] for group in snapshot["groups"] if group["state"] != "archive"]
@@ -86,6 +95,8 @@ async def _look_at_device(settings: Settings, open_client: OpenClient, found: Ca
         found("device", error.sentence, good=False)
         return
     found("device", snapshot["device_id"] or "not registered yet")
+    if "damaged" in problems:  # what it is may be a group's name
+        found("storage", DAMAGED, good=False)
     if snapshot["session"]["why"]:
         found("session", snapshot["session"]["why"], good=False)
     _tell_groups(groups, found)

@@ -73,6 +73,22 @@ def test_it_says_how_each_group_stands_without_a_service(profile: Any, run: Run,
     assert status == cli.FAILED, "the service does not answer"
 
 
+def test_it_says_what_is_damaged(profile: Any, run: Run, tmp_path: Path) -> None:
+    async def damage() -> None:
+        client = await native.open_client(NOWHERE, native.state_path(tmp_path, "ann"), lambda _: None)
+        (key,) = await client._store.load("groups")
+        await client._store.commit({("groups", key): b"\x80"})
+        await client.close()
+
+    profile(broken=False)
+    asyncio.run(damage())
+    status, out, _ = run("doctor", "--json", *WHERE)
+    (found,) = [one for one in json.loads(out)["findings"] if one["what"] == "storage"]
+    assert (found["good"], "damaged and set aside" in found["text"]) == (False, True)
+    assert status == cli.FAILED
+    assert "Friends" not in out
+
+
 def test_it_tells_no_name_no_key_no_token_and_nothing_of_what_was_written(profile: Any, run: Run) -> None:
     kept = profile(broken=False)
     shown = "".join(run("doctor", *more, *WHERE)[1] for more in ((), ("--json",)))
