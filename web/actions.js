@@ -269,7 +269,11 @@ export function createActions(session, get, dispatch) {
       hinted();
       return size;
     },
-    restore: backups.restore,
+    async restore(file, options) {
+      const restored = await backups.restore(file, options);
+      keepStorage();
+      return restored;
+    },
     keepStorage,
     noteStorage,
     hinted,

@@ -8,6 +8,7 @@ import { settled } from "./channels.mjs";
 
 const FULL = new BridgeError({ code: "storage_full", sentence: "There is no space left." });
 const INTERRUPTED = new BridgeError({ code: "interrupted", sentence: "Look." });
+const LINK = "https://chat.example/?join=AbCdEfGhIjKlMnOpQrStUv#1.0123456789_-abcdefghij";
 const FAILED = { key: "00000000000000050000", text: "again" };
 
 /** A page without a document: its actions, its state, and what was asked; `answers` by operation. */
@@ -93,5 +94,50 @@ describe("a line that is sent again", () => {
     const page = makePage({});
     await Promise.all([page.act.sendAgain("g", FAILED), page.act.sendAgain("g", FAILED)]);
     assert.deepEqual(page.ops(), ["send_text", "discard_line"]);
+  });
+});
+
+describe("the browser is asked to keep the storage", () => {
+  let asked;
+  beforeEach(() => {
+    asked = 0;
+    const storage = { persist: async () => Boolean((asked += 1)), persisted: async () => asked > 0, estimate: async () => ({}) };
+    Object.defineProperty(globalThis, "navigator", { value: { storage }, configurable: true });
+    globalThis.localStorage = { getItem: () => null, setItem: () => {} };
+  });
+
+  const MOMENTS = {
+    "a group is made": (act) => act.createGroup("Friends"),
+    "an invitation is accepted": (act) => act.acceptInvitation("g"),
+    "a backup is restored": (act) => act.restore(new Blob(["file"]), { passphrase: "a passphrase", onPart: () => {} }),
+  };
+  const GROUP = { group_id: "g", name: "Friends" };
+  const answers = { create_group: () => GROUP, accept_invitation: () => ({ group: GROUP }) };
+
+  for (const [when, work] of Object.entries(MOMENTS)) {
+    test(`when ${when}`, async () => {
+      await work(makePage(answers).act);
+      await settled();
+      assert.equal(asked, 1);
+    });
+  }
+
+  test("when one joins by a link, and not while it is only looked at", async () => {
+    const me = { name: "Ann", groups: [], joins: [], invitations: [], connection: "online" };
+    const page = makePage({ import_state: () => me, preview_link: () => ({ kind: "preview" }), join: () => ({ state: "waiting", join_id: "j" }) });
+    await page.act.importState(new Uint8Array());
+    await page.act.openLink(LINK);
+    await settled();
+    assert.equal(asked, 0);
+    await page.act.join(LINK, "Ann");
+    await settled();
+    assert.equal(asked, 1);
+  });
+
+  test("not for what nothing depends on", async () => {
+    const page = makePage({});
+    await page.act.setName("Ann");
+    await settled();
+    assert.equal(asked, 0);
   });
 });
