@@ -6,13 +6,14 @@ once, because it is saved in one transaction, after the whole file was checked.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from coterie.core import keys
 from coterie.core.archive import GROUP, SEQ, Held, Restored, is_history
-from coterie.core.backup import HEADER_SIZE, MAX_FILE, Header, Reader, Writer, refused
+from coterie.core.backup import HEADER_SIZE, MAX_FILE, Header, Outline, Reader, Writer, refused
 from coterie.core.effects import Step
 from coterie.core.engine import Engine
 from coterie.core.keys import Stretch
@@ -49,10 +50,12 @@ class _Restore:
     id: str
     passphrase: str
     mine: bool
-    begun: bytearray = field(default_factory=bytearray)
-    """Its first bytes, until the header is whole."""
+    outline: Outline = field(default_factory=Outline)
     size: int = 0
+    """Bytes that were checked."""
     reader: Reader | None = None
+    header_left: int = HEADER_SIZE
+    """Bytes that come before what the reader reads."""
     restored: Restored = field(default_factory=Restored)
 
 
@@ -137,18 +140,22 @@ class Backups:
         self._restore = _Restore(new_id(self._mls), passphrase, mine)
         return {"restore_id": self._restore.id}
 
-    async def restore_write(self, *, restore_id: str, data: bytes) -> dict[str, Any]:
-        """The file's next bytes.
+    async def restore_check(self, *, restore_id: str, data: bytes) -> dict[str, Any]:
+        """The file's next bytes, to look at: all of them, before `restore_write` gets the first.
 
-        Raises `BackupError`, `LocalError` (`kdf_refused`): the restore is over then; `StateError` (`no_restore`).
+        No key is computed for it. Raises `BackupError`, `LocalError` (`kdf_refused`): the restore is over then;
+        `StateError` (`no_restore`).
         """
         restore = self._current(restore_id)
-        try:
+        with self._ending(restore):
+            self._check(restore, data)
+        return {}
+
+    async def restore_write(self, *, restore_id: str, data: bytes) -> dict[str, Any]:
+        """The file's next bytes, from its first one on. Raises as `restore_check`."""
+        restore = self._current(restore_id)
+        with self._ending(restore):
             await self._take(restore, data)
-        except BaseException:
-            if self._restore is restore:
-                self._restore = None
-            raise
         return {}
 
     async def restore_end(self, *, restore_id: str) -> dict[str, Any]:
@@ -159,7 +166,7 @@ class Backups:
         restore = self._current(restore_id)
         self._restore = None
         if restore.reader is None:
-            Header.parse(bytes(restore.begun))  # says what is wrong with so short a file
+            restore.outline.end()  # says what is wrong with so short a file
             raise refused("backup_cut")
         restore.reader.end()
         held = await self._held(restore.restored)
@@ -172,28 +179,35 @@ class Backups:
             )
         return self._restore
 
-    async def _take(self, restore: _Restore, data: bytes) -> None:
+    @contextmanager
+    def _ending(self, restore: _Restore) -> Iterator[None]:
+        """A file that is refused once is not read on in."""
+        try:
+            yield
+        except BaseException:
+            if self._restore is restore:
+                self._restore = None
+            raise
+
+    def _check(self, restore: _Restore, data: bytes) -> None:
+        """All that can be refused without the key is refused before it is computed."""
         restore.size += len(data)
         if restore.size > MAX_FILE:
             raise refused("backup_too_large")
-        if restore.reader is None:
-            restore.begun += data
-            if len(restore.begun) < HEADER_SIZE:
-                return
-            data = bytes(restore.begun[HEADER_SIZE:])
-            restore.reader = await self._open(restore, bytes(restore.begun[:HEADER_SIZE]))
-        for record in restore.reader.feed(data):
-            restore.restored.take(record)
-
-    async def _open(self, restore: _Restore, head: bytes) -> Reader:
-        """All that can be refused without the key is refused before it is computed."""
-        header = Header.parse(head)
-        user_id = self._user_id()
-        if user_id and not restore.mine and not header.of(user_id):
+        restore.outline.feed(data)
+        header, user_id = restore.outline.header, self._user_id()
+        if header and user_id and not restore.mine and not header.of(user_id):
             raise refused("other_user")
-        key = await self._key(header, restore.passphrase)
-        restore.passphrase = ""
-        return Reader(self._mls, header, key)
+
+    async def _take(self, restore: _Restore, data: bytes) -> None:
+        if restore.reader is None:
+            header = restore.outline.end()
+            key = await self._key(header, restore.passphrase)
+            restore.passphrase, restore.reader = "", Reader(self._mls, header, key)
+        skipped = min(restore.header_left, len(data))
+        restore.header_left -= skipped
+        for record in restore.reader.feed(data[skipped:]):
+            restore.restored.take(record)
 
     async def _held(self, restored: Restored) -> Held:
         """What is here of the backup's chats. What comes in meanwhile stands above the cursors that it has."""

@@ -70,6 +70,7 @@ BACKUPS: Mapping[str, Operation] = {
     "backup_begin": Backups.backup_begin,
     "backup_read": Backups.backup_read,
     "restore_begin": Backups.restore_begin,
+    "restore_check": Backups.restore_check,
     "restore_write": Backups.restore_write,
     "restore_end": Backups.restore_end,
 }

@@ -24,16 +24,19 @@ export const createBackups = (call) => ({
   },
 
   /**
-   * Put a backup beside what is here: `{groups, lines}` that were new. Rejects with a BridgeError: nothing was changed.
+   * Put a backup beside what is here: `{groups, lines}` that were new. The file is handed over twice: first to see whether it is
+   * whole, which costs little. Rejects with a BridgeError: nothing was changed.
    * @param {Blob} file
    * @param {{passphrase: string, mine?: boolean, onPart: (part: number) => void}} options `onPart` hears how far it is, from 0 to 1
    */
   async restore(file, { passphrase, mine = false, onPart }) {
     const begun = await call("restore_begin", { passphrase, mine });
-    for (let at = 0; at < file.size; at += PIECE) {
-      const data = new Uint8Array(await file.slice(at, at + PIECE).arrayBuffer());
-      await call("restore_write", { ...begun, data });
-      onPart(Math.min(1, (at + PIECE) / file.size));
+    for (const [op, before] of [["restore_check", 0], ["restore_write", file.size]]) {
+      for (let at = 0; at < file.size; at += PIECE) {
+        const data = new Uint8Array(await file.slice(at, at + PIECE).arrayBuffer());
+        await call(op, { ...begun, data });
+        onPart((before + Math.min(file.size, at + PIECE)) / (2 * file.size));
+      }
     }
     return call("restore_end", begun);
   },

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -58,7 +58,8 @@ async def restore(settings: Settings, screen: Screen, open_client: OpenClient) -
         backups = client.backups(stretch)
         begun = await backups.restore_begin(passphrase=passphrase, mine=settings.mine)
         with _file_errors(path):
-            await _read(backups, begun["restore_id"], screen, path)
+            for take in (backups.restore_check, backups.restore_write):
+                await _read(take, begun["restore_id"], screen, path)
         found = await backups.restore_end(**begun)
     except BackupError as error:
         if error.code != "other_user":
@@ -88,11 +89,11 @@ async def _write(backups: Backups, backup_id: str, screen: Screen, path: Path) -
     return size
 
 
-async def _read(backups: Backups, restore_id: str, screen: Screen, path: Path) -> None:
+async def _read(take: Callable[..., Awaitable[object]], restore_id: str, screen: Screen, path: Path) -> None:
     size, told = 0, TELL
     with path.open("rb") as file:
         while piece := file.read(PIECE):
-            await backups.restore_write(restore_id=restore_id, data=piece)
+            await take(restore_id=restore_id, data=piece)
             size += len(piece)
             told = _tell(screen, size, told)
 

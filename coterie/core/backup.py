@@ -2,9 +2,11 @@
 
     header  magic (8) ‖ version (1) ‖ Argon2id's parameters (23, `keys.Argon2id`) ‖ owner (16)
     chunk   last (1: 1 for the last one) ‖ length (4) ‖ AES-256-GCM of a CBOR array of records, nonce first
+    digest  SHA-256 of all before it (32), from version 2 on
 
 Numbers are big-endian. Each chunk's associated data is header ‖ number (8) ‖ last (1), so a chunk that is missing,
 moved, of another file or behind the last one does not open, and a file without its last one is known to be cut off.
+The digest is for whoever has no key yet: a file that was damaged on its way is told before the key is computed.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ from coterie.core.mls import Mls
 from coterie.errors import BackupError, ContentError
 
 MAGIC = b"COTERIEB"
-VERSION = 1
+VERSION = 2
+DIGEST_SIZE = 32
 OWNER_SIZE = 16
 _HEADER = struct.Struct(f">8sB{keys.HEADER_SIZE}s{OWNER_SIZE}s")
 HEADER_SIZE = _HEADER.size
@@ -59,6 +62,7 @@ class Header:
     costs: keys.Argon2id
     owner: bytes
     """SHA-256 of a label, the salt and the user's id, cut to 16 bytes; zeros from a device that had no user yet."""
+    version: int = VERSION
 
     @classmethod
     def new(cls, mls: Mls, user_id: str) -> Self:
@@ -68,7 +72,7 @@ class Header:
 
     def encode(self) -> bytes:
         """The header's bytes."""
-        return _HEADER.pack(MAGIC, VERSION, self.costs.encode(), self.owner)
+        return _HEADER.pack(MAGIC, self.version, self.costs.encode(), self.owner)
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
@@ -83,9 +87,14 @@ class Header:
         if len(data) < HEADER_SIZE:
             raise refused("backup_cut")
         _, version, costs, owner = _HEADER.unpack(data)
-        if version != VERSION:
+        if not version:
             raise refused("not_a_backup")
-        return cls(costs=keys.Argon2id.parse(costs), owner=owner)
+        return cls(costs=keys.Argon2id.parse(costs), owner=owner, version=version)
+
+    @property
+    def digest_size(self) -> int:
+        """Bytes behind the last chunk."""
+        return DIGEST_SIZE if self.version > 1 else 0
 
     def of(self, user_id: str) -> bool:
         """Whether this user made it, or a device that had none yet."""
@@ -96,6 +105,67 @@ def _owner(user_id: str, salt: bytes) -> bytes:
     if not user_id:
         return bytes(OWNER_SIZE)
     return hashlib.sha256(b"coterie backup v1" + salt + user_id.encode()).digest()[:OWNER_SIZE]
+
+
+class Outline:
+    """The bytes of a file as they come, without its key: whether it is whole, and as it was written."""
+
+    def __init__(self) -> None:
+        self.header: Header | None = None
+        self._rest = bytearray()
+        """What came and is not passed yet."""
+        self._ahead = 0
+        """Bytes of the present chunk that are not passed yet."""
+        self._last = False
+        self._digest = hashlib.sha256()
+
+    def feed(self, data: bytes) -> None:
+        """The next bytes. Raises as `Header.parse`, and `BackupError` (`backup_damaged`)."""
+        self._rest += data
+        while self._step():
+            pass
+
+    def _step(self) -> bool:
+        """Pass over the next part, as far as it is there."""
+        if self._ahead:
+            passed = min(self._ahead, len(self._rest))
+            self._ahead -= passed
+            return self._pass(passed)
+        if self.header is None:
+            if len(self._rest) < HEADER_SIZE:
+                return False
+            self.header = Header.parse(bytes(self._rest[:HEADER_SIZE]))
+            return self._pass(HEADER_SIZE)
+        if self._last:
+            if len(self._rest) > self.header.digest_size:
+                raise refused("backup_damaged")
+            return False
+        return self._begin_chunk()
+
+    def _begin_chunk(self) -> bool:
+        if len(self._rest) < _CHUNK.size:
+            return False
+        last, length = _CHUNK.unpack_from(self._rest)
+        if last > 1 or length > MAX_CHUNK:
+            raise refused("backup_damaged")
+        self._last, self._ahead = bool(last), _CHUNK.size + length
+        return True
+
+    def _pass(self, size: int) -> bool:
+        self._digest.update(self._rest[:size])
+        del self._rest[:size]
+        return size > 0
+
+    def end(self) -> Header:
+        """The file has no more; its header. Raises `BackupError` (`not_a_backup`, `backup_cut`, `backup_damaged`)."""
+        header = self.header or Header.parse(
+            bytes(self._rest)
+        )  # which says what is wrong with so short a file
+        if self._ahead or not self._last or len(self._rest) < header.digest_size:
+            raise refused("backup_cut")
+        if self._rest and self._digest.digest() != self._rest:
+            raise refused("backup_damaged")
+        return header
 
 
 class Writer:
@@ -109,6 +179,7 @@ class Writer:
         self._held = 0
         self._number = 0
         self._size = len(self._header)
+        self._digest = hashlib.sha256(self._header)
 
     def take(self, record: list[Any]) -> bytes:
         """Add a record; a chunk when one is full, else nothing. Raises `BackupError` (`backup_too_large`)."""
@@ -118,8 +189,8 @@ class Writer:
         return self._seal(last=False) if self._held >= CHUNK else b""
 
     def end(self) -> bytes:
-        """The last chunk."""
-        return self._seal(last=True)
+        """The last chunk, and the digest."""
+        return self._seal(last=True) + self._digest.digest()
 
     def _seal(self, *, last: bool) -> bytes:
         head = b"\x9a" + len(self._records).to_bytes(4)  # an array of so many items (RFC 8949 section 3.1)
@@ -128,8 +199,9 @@ class Writer:
         self._records, self._held, self._number = [], 0, self._number + 1
         chunk = _CHUNK.pack(last, len(sealed)) + sealed
         self._size += len(chunk)
-        if self._size > MAX_FILE:
+        if self._size + DIGEST_SIZE > MAX_FILE:
             raise refused("backup_too_large")
+        self._digest.update(chunk)
         return chunk
 
 
@@ -139,6 +211,7 @@ class Reader:
     def __init__(self, mls: Mls, header: Header, key: bytes) -> None:
         self._mls = mls
         self._header = header.encode()
+        self._digest_size = header.digest_size
         self._key = key
         self._rest = bytearray()
         self._number = 0
@@ -160,12 +233,12 @@ class Reader:
             sealed = bytes(self._rest[_CHUNK.size : end])
             del self._rest[:end]
             yield from self._open(sealed, last=bool(last))
-        if self._rest and self._ended:
+        if self._ended and len(self._rest) > self._digest_size:
             raise self._damaged()
 
     def end(self) -> None:
         """The file has no more. Raises `BackupError` (`backup_cut`) where it should."""
-        if not self._ended:
+        if not self._ended or len(self._rest) < self._digest_size:
             raise refused("backup_cut")
 
     def _open(self, sealed: bytes, *, last: bool) -> list[list[Any]]:

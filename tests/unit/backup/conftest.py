@@ -46,8 +46,9 @@ async def restore(
     """Hand it over in pieces of `step` bytes."""
     backups = backups or person.client.backups(Stretched())
     begun = await backups.restore_begin(passphrase=passphrase, mine=mine)
-    for at in range(0, len(file), step):
-        await backups.restore_write(**begun, data=file[at : at + step])
+    for take in (backups.restore_check, backups.restore_write):
+        for at in range(0, len(file), step):
+            await take(**begun, data=file[at : at + step])
     return await backups.restore_end(**begun)
 
 

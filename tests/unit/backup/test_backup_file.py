@@ -1,5 +1,6 @@
 """The file: what is cut, moved, flipped or put together is refused, and it is written and read piece by piece."""
 
+import hashlib
 import random
 from collections.abc import Iterator
 from typing import Any
@@ -10,11 +11,11 @@ import pytest
 import coterie_mls
 from coterie.core import backup, keys
 from coterie.core.archive import Restored
-from coterie.core.backup import CHUNK, HEADER_SIZE, MAX_CHUNK, Header, Reader, Writer
+from coterie.core.backup import CHUNK, DIGEST_SIZE, HEADER_SIZE, MAX_CHUNK, Header, Reader, Writer
 from coterie.core.records import Chat, Line, Me
 from coterie.errors import BackupError, CoterieError, LocalError
 from tests.support.exchange import Exchange, settle
-from tests.unit.backup.conftest import back_up, refusal, restore
+from tests.unit.backup.conftest import PASSPHRASE, Stretched, back_up, refusal, restore
 
 KEY = bytes(range(32))
 USER = "11111111-1111-4111-8111-111111111111"
@@ -112,7 +113,7 @@ def test_the_header_is_as_documented() -> None:
     header = Header.new(coterie_mls, USER)
     encoded = header.encode()
     assert len(encoded) == HEADER_SIZE == 48
-    assert encoded[:9] == b"COTERIEB\x01"
+    assert encoded[:9] == b"COTERIEB\x02"
     assert Header.parse(encoded) == header
     assert encoded[9:32] == header.costs.encode()
     assert (header.costs.memory_kib, header.costs.passes, header.costs.lanes) == (65_536, 3, 4)
@@ -197,24 +198,55 @@ def test_names_are_cleaned_as_names_that_somebody_sent() -> None:
 
 
 async def test_every_cut_and_every_flip_is_refused_and_changes_nothing(exchange: Exchange) -> None:
-    """A seeded share of all places; the whole header is among them."""
+    """A seeded share of all places; the whole header is among them. No key is computed for any of them."""
     group_id, (alice, _) = await exchange.friends("Alice", "Bob")
     for number in range(4):
         await alice.client.send_text(group_id=group_id, text=f"line {number}")
         await settle()
     file = await back_up(alice)
     dice = random.Random(SEED)  # noqa: S311  no secret
+    stretch = Stretched()
+    options: Any = {"backups": alice.client.backups(stretch)}
     places = [*range(HEADER_SIZE + 5), *dice.sample(range(HEADER_SIZE + 5, len(file)), FLIPS)]
     for place in places:
         flipped = bytearray(file)
         flipped[place] ^= 1 << dice.randrange(8)
-        code, sentence = await refusal(alice, bytes(flipped))
+        code, sentence = await refusal(alice, bytes(flipped), **options)
         assert code in EXPECTED, (SEED, place, code)
         assert sentence.endswith(".")
     for size in {0, HEADER_SIZE, len(file) - 1, *dice.sample(range(len(file)), FLIPS)}:
-        code, _ = await refusal(alice, file[:size])
+        code, _ = await refusal(alice, file[:size], **options)
         assert code in ("backup_cut", "not_a_backup"), (SEED, size, code)
+    for more in (b"\0", file):
+        assert (await refusal(alice, file + more, **options))[0] == "backup_damaged"
+    assert stretch.calls == 0
     assert (await restore(alice, file))["lines"] == 0
+
+
+async def test_what_was_altered_on_purpose_is_refused_by_its_key(exchange: Exchange) -> None:
+    """Whoever alters a file can write its digest anew."""
+    group_id, (alice, _) = await exchange.friends("Alice", "Bob")
+    await alice.client.send_text(group_id=group_id, text="a line")
+    await settle()
+    file = await back_up(alice)
+    dice = random.Random(SEED)  # noqa: S311  no secret
+    for place in dice.sample(range(HEADER_SIZE, len(file) - DIGEST_SIZE), 50):
+        altered = bytearray(file[:-DIGEST_SIZE])
+        altered[place] ^= 1 << dice.randrange(8)
+        code, _ = await refusal(alice, bytes(altered) + hashlib.sha256(altered).digest())
+        assert code in ("wrong_passphrase", "backup_damaged", "backup_cut"), (SEED, place, code)
+
+
+async def test_what_was_not_looked_at_is_not_restored(exchange: Exchange) -> None:
+    alice = await exchange.person("Alice")
+    file, stretch = await back_up(alice), Stretched()
+    backups = alice.client.backups(stretch)
+    for checked in (b"", file[:-1]):
+        begun = await backups.restore_begin(passphrase=PASSPHRASE)
+        await backups.restore_check(**begun, data=checked)
+        with pytest.raises(BackupError):
+            await backups.restore_write(**begun, data=file)
+    assert stretch.calls == 0
 
 
 EXPECTED = {

@@ -49,10 +49,12 @@ async def test_a_later_restore_is_whole_and_the_earlier_one_ends(exchange: Excha
     file = await back_up(alice)
     backups = alice.client.backups(Stretched())
     first = await backups.restore_begin(passphrase=PASSPHRASE)
-    await backups.restore_write(**first, data=file[:50])
+    await backups.restore_check(**first, data=file[:50])
     second = await backups.restore_begin(passphrase=PASSPHRASE)
-    await backups.restore_write(**second, data=file)
-    for call in (backups.restore_write(**first, data=file[50:]), backups.restore_end(**first)):
+    for take in (backups.restore_check, backups.restore_write):
+        await take(**second, data=file)
+    calls = (backups.restore_check, backups.restore_write)
+    for call in (*(call(**first, data=file[50:]) for call in calls), backups.restore_end(**first)):
         with pytest.raises(StateError, match="interrupted") as ended:
             await call
         assert ended.value.code == "no_restore"
@@ -65,9 +67,11 @@ async def test_an_earlier_restore_that_fails_late_leaves_the_later_one_alone(exc
     stretch = Meanwhile()
     stretch.backups = backups = alice.client.backups(stretch)
     first = await backups.restore_begin(passphrase="not this one")
+    await backups.restore_check(**first, data=file)
     with pytest.raises(BackupError, match="passphrase"):
         await backups.restore_write(**first, data=file)
-    await backups.restore_write(**stretch.later, data=file)
+    for take in (backups.restore_check, backups.restore_write):
+        await take(**stretch.later, data=file)
     assert await backups.restore_end(**stretch.later) == {"groups": 0, "lines": 0}
 
 

@@ -264,7 +264,7 @@ async def test_absurd_costs_are_refused_before_any_work(
 async def test_a_newer_backup_says_so_before_any_work(exchange: Exchange) -> None:
     _, _, _, file = await talked(exchange)
     again, stretch = await fresh(exchange), Stretched()
-    newer = MAGIC + b"\x02" + file[len(MAGIC) + 1 :]
+    newer = MAGIC + b"\x03" + file[len(MAGIC) + 1 :]
     code, sentence = await refusal(again, newer, backups=again.client.backups(stretch))
     assert (code, stretch.calls) == ("backup_newer", 0)
     assert "newer version" in sentence
@@ -298,6 +298,7 @@ async def test_what_was_not_begun_or_was_interrupted_says_so(exchange: Exchange)
     backups = again.client.backups(Stretched())
     for call in (
         backups.backup_read(backup_id=""),
+        backups.restore_check(restore_id="", data=b"x"),
         backups.restore_write(restore_id="", data=b"x"),
         backups.restore_end(restore_id=""),
     ):
@@ -305,7 +306,7 @@ async def test_what_was_not_begun_or_was_interrupted_says_so(exchange: Exchange)
             await call
     begun = await backups.restore_begin(passphrase=PASSPHRASE)
     with pytest.raises(LocalError):
-        await backups.restore_write(**begun, data=file[:HEADER_SIZE] + bytes(400))
+        await backups.restore_check(**begun, data=file[:HEADER_SIZE] + b"\2" * 400)
     with pytest.raises(StateError, match="interrupted"):  # a refused file takes nothing more
         await backups.restore_write(**begun, data=file)
     await restore(again, file, backups=backups)
@@ -317,7 +318,8 @@ async def test_a_group_that_lines_come_into_meanwhile_keeps_them(exchange: Excha
     backups = alice.client.backups(Stretched())
     begun = await backups.restore_begin(passphrase=PASSPHRASE)
     later = await back_up(alice)
-    await backups.restore_write(**begun, data=later)
+    for take in (backups.restore_check, backups.restore_write):
+        await take(**begun, data=later)
     await bob.client.send_text(group_id=group_id, text="meanwhile")
     await settle()
     await backups.restore_end(**begun)

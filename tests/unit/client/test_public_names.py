@@ -11,6 +11,7 @@ OPERATIONS = [
     "backup_begin",
     "backup_read",
     "restore_begin",
+    "restore_check",
     "restore_write",
     "restore_end",
     *(
