@@ -24,6 +24,13 @@ from tests.support.search import Found, consumed, files
 RENEWED = 2
 """The epoch in which who was added in the first has renewed its leaf."""
 
+SEED_FILE = ("seed", "Default/File System/000")
+"""The present seed, in the file that is overwritten when another takes its place; worth nothing alone."""
+OPENED = "what the present keys open"
+RECORDS = "the records of IndexedDB, decompressed"
+CONSUMED = "consumed secret"
+PLANTED = {("plaintext", RECORDS), (CONSUMED, RECORDS)}
+
 PLANT = """async ([text, row]) => {
   const opened = indexedDB.open("planted", 1);
   opened.onupgradeneeded = () => opened.result.createObjectStore("rows");
@@ -123,6 +130,12 @@ def plant(ann: Person, watched: Watched) -> None:
     ann.page.evaluate(PLANT, [watched.plaintexts[0].decode(), list(used)])
 
 
+def compact(ann: Person) -> None:
+    """Have Chromium read its database again: what was in the log goes into a table, which is compressed."""
+    ann.page.goto(f"{ann.origin}/favicon.svg")
+    ann.page.evaluate("async () => (await indexedDB.databases()).length")
+
+
 def opened(folder: Path, keys: at_rest.Keys) -> Iterator[bytes]:
     """Every row that the present keys open, of all that LevelDB still has."""
     for database in folder.rglob("*.indexeddb.leveldb"):
@@ -146,13 +159,16 @@ def search(folder: Path, watched: Watched, seed: int) -> Found:
     found = Found()
     gone = consumed(watched.history, watched.present, seed)
     assert gone, "nothing was used up: this would show nothing"
-    secrets = list(watched.keys.named().values())
-    for name, data in files(folder):
-        found.look(_place(name), data, {"plaintext": watched.plaintexts, "key": secrets})
-        found.look_for_rows("consumed secret", _place(name), data, gone)
+    keys = watched.keys.named()
+    needles = {"seed": [keys.pop("seed")], "key": list(keys.values()), "plaintext": watched.plaintexts}
+    databases = [record for database in folder.rglob("*.indexeddb.leveldb") for record in records(database)]
+    places = [(_place(name), data) for name, data in files(folder)]
+    for where, data in (*places, (RECORDS, b"\0".join(part for record in databases for part in record))):
+        found.look(where, data, needles)
+        found.look_for_rows(CONSUMED, where, data, gone)
     clear = list(opened(folder, watched.keys))
     assert len(clear) >= len(watched.present), "the present rows were not all found: this would show nothing"
-    found.look_for_rows("consumed secret", "what the present keys open", b"\0".join(clear), gone)
+    found.look_for_rows(CONSUMED, OPENED, b"\0".join(clear), gone)
     return found
 
 
