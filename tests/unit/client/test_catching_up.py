@@ -8,7 +8,7 @@ from coterie.core.updating import DEVICE_GAP
 from coterie.progress import LONG
 from tests.support.exchange import Exchange, Person, settle
 
-COMMITS = 120
+COMMITS = 500
 
 
 async def away_for(exchange: Exchange, commits: int) -> tuple[str, Person, Person]:
