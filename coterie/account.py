@@ -12,7 +12,6 @@ from coterie.driver import Driver
 from coterie.errors import Refused, StateError, StorageError, StorageLost
 from coterie.passkeys import Passkeys
 from coterie.ports import TABLES, Answer
-from coterie.turns import DEFECT
 
 
 class Account(Driver):
@@ -149,7 +148,7 @@ class Account(Driver):
         return self._anew()
 
     async def sign_out(self) -> dict[str, Any]:
-        """Delete this device's state and end the session. Raises `StorageError`: then all is as before, and goes on."""
+        """Delete this device's state, end the session. Raises `StorageError`: nothing is deleted, and all goes on."""
         token = await self._sessions.last_token()
         await self._stop()
         try:
@@ -172,7 +171,7 @@ class Account(Driver):
             except StorageError as error:
                 await self._go_back(error)
                 raise
-            await self._go_back(StorageError("internal", DEFECT))
+            self._engine = Engine.load(self._mls, {})  # as the store has it now
 
 
 def refusal(answer: Answer) -> Refused:

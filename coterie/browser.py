@@ -178,8 +178,9 @@ class Page:
     async def _start(self) -> dict[str, Any]:
         """Open the state (this worker holds the Web Lock by now) and go online; for later tabs, how it stands."""
         async with self._starting:
-            if self._client is not None and not self._over():
-                return self._client.snapshot()
+            before, gone = self._client, self._gone()
+            if before is not None and not gone and not await before.over():
+                return before.snapshot()
             await self._end()
             store = await IndexedDbStore.open(self._storage)
             client = Client(
@@ -199,15 +200,13 @@ class Page:
             self._client, self._store = client, store
             self._backups = client.backups(self._stretched)
             self._watching = asyncio.ensure_future(_tell_when_gone(store, client))
+            if before is not None and not gone:  # other tabs show what the one before had
+                self._on_event(json.dumps({"event": "snapshot", "snapshot": snapshot}))
             return snapshot
 
-    def _over(self) -> bool:
-        """Whether the client that is here has lost its state: whoever starts anew gets what there is now.
-
-        Where another has taken the state over (`storage_lost`) this one must not take it back.
-        """
-        gone = self._watching is not None and self._watching.done()
-        return gone or (self._client is not None and self._client.lost in ("internal", "storage_gone"))
+    def _gone(self) -> bool:
+        """Whether the browser has taken the storage away: whoever starts anew gets what there is now."""
+        return self._watching is not None and self._watching.done()
 
     async def _end(self) -> None:
         client, watching = self._client, self._watching

@@ -14,6 +14,8 @@ from coterie.core.views import why_ended
 from coterie.errors import Refused, RemoteError, StateError, Unreachable
 from coterie.ports import Answer, Clock, Transport
 
+PARTING = 3
+"""Seconds that the service has to answer that a session is over: what was here is deleted by then."""
 EARLY = 60
 """Renew a token this many seconds before it ends."""
 
@@ -115,10 +117,11 @@ class Sessions:
             return None
 
     async def end(self, token: str) -> None:
-        """End the session of a token (not the user's others) at the service, if it can be reached."""
+        """End the session of a token (not the user's others) at the service, if it answers soon."""
         try:
-            await self._transport.request("POST", "/auth/v1/logout?scope=local", {}, token)
-        except (Unreachable, RemoteError):
+            async with asyncio.timeout(PARTING):
+                await self._transport.request("POST", "/auth/v1/logout?scope=local", {}, token)
+        except (TimeoutError, Unreachable, RemoteError):
             return  # the service ends it when it expires
 
     def _current(self) -> Session:

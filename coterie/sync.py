@@ -96,14 +96,16 @@ class Sync:
     async def _keep_socket(self) -> None:
         failures = 0
         while True:
+            unsaved = False
             try:
                 await self._one_socket()
             except CoterieError as error:
+                unsaved = isinstance(error, StorageError)
                 self._trouble("the socket ended", error)
             finally:
                 if self._ready.is_set():
                     self._inbound.connection_lost()
-                failures = 0 if self._ready.is_set() and not self._failing else failures + 1
+                failures = 0 if self._ready.is_set() and not unsaved else failures + 1
                 self._ready.clear()
                 self._lost.set()
                 self._socket = None

@@ -47,10 +47,13 @@ class Turns:
         self._passed_over = False
         """Whether the user was told of a defect that `_hear` passed over."""
 
-    @property
-    def lost(self) -> str:
-        """The code of why this device's state can't be changed any more; empty while it can."""
-        return self._lost.code if self._lost else ""
+    async def over(self) -> bool:
+        """Whether a client that starts anew may go on where this one can't: its state can't be changed any more, or a
+        group met a defect. Not where another writer has taken the state over: that one goes on.
+        """
+        async with self._turn:
+            code = self._lost.code if self._lost else ""
+            return code not in ("", "storage_lost") or self._engine.met_defect
 
     async def _do(self, work: Callable[[Engine, int], Step]) -> None:
         """Run one change, save it, carry out its effects."""

@@ -51,6 +51,8 @@ async def restore(settings: Settings, screen: Screen, open_client: OpenClient) -
     path = _file(settings)
     with _file_errors(path):
         path.open("rb").close()  # before anybody types a passphrase
+    if not path.is_file():
+        raise LocalError("file_failed", f"{path} can't be used: it has to be a file, which is read twice.")
     passphrase = await _passphrase(screen, "Passphrase of the backup: ")
     client = await open_client(settings.service_url, settings.path, lambda _: None)
     try:

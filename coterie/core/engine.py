@@ -158,7 +158,7 @@ class Engine(Hearing):
         }
 
     def join(self, link: invite.Link, name: str, now: int) -> tuple[Step, dict[str, Any]]:
-        """Ask to join, after `previewed`; asking again is the same request. Raises `LocalError`."""
+        """Ask to join, after `previewed`; asking again is the same request. Raises `LocalError`, `InviteError`."""
         preview = self.previews.get(link.invite_id)
         if preview is None:
             return Step(), self._join_again(link)

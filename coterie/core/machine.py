@@ -52,6 +52,11 @@ class Machine:
         """What of the stored rows does not read back, in a sentence; empty when all is well."""
         return salvage.told(self.state)
 
+    @property
+    def met_defect(self) -> bool:
+        """Whether a group was set aside of which all that is stored reads back."""
+        return any(aside.whole for aside in self.state.set_aside.values())
+
     def set_aside(self, group_id: str, now: int, *, whole: bool) -> Step:
         """A group's keys do not read back, or (`whole`) what came in it met a defect: it is read no further.
 

@@ -8,7 +8,17 @@ from typing import Any, TypeVar
 
 from coterie.core.effects import Effect, Row, Show, Step
 from coterie.core.mls import Backend, Mls
-from coterie.core.records import DEVICE_KINDS, IN_MEMORY, Line, Outgoing, Record, Session, corrupt
+from coterie.core.records import (
+    DEVICE_KINDS,
+    IN_MEMORY,
+    Chat,
+    Group,
+    Line,
+    Outgoing,
+    Record,
+    Session,
+    corrupt,
+)
 from coterie.errors import StateError
 
 R = TypeVar("R", bound=Record)
@@ -137,6 +147,8 @@ class Turn:
         for (table, key), record in self._written.items():
             if table != Line.TABLE:
                 self._hold(table, key, record)
+            if (table == Group.TABLE and record) or (isinstance(record, Chat) and record.deleted):
+                self.state.set_aside.pop(key, None)  # entered anew, or forgotten
         return Step(changes, tuple(self._effects))
 
     def _hold(self, table: str, key: bytes, record: Record | None) -> None:

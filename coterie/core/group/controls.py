@@ -204,7 +204,7 @@ def _learn_group_name(turn: Turn, group: Group, name: object) -> None:
 
 
 def _learn_after(turn: Turn, group: Group, sender: Member, after: object) -> Group:
-    """The group goes on from a broken one, as whoever let this device in says: each names the other.
+    """The group goes on from a broken one, as the first word says that a newcomer gets: each names the other.
 
     Who says it and who made the group were in that one, and neither was left out for having broken it.
     """
@@ -212,7 +212,7 @@ def _learn_after(turn: Turn, group: Group, sender: Member, after: object) -> Gro
         old = turn.get(Group, group_key(uuid_text(after, name="after")))
     except WireError:
         return group
-    if old is None or not old.dead_end or old.goes_on_in or group.told or group.after:
+    if old is None or not old.dead_end or views.there(turn, old.goes_on_in) or group.told or group.after:
         return group
     out = {leaf.identity for leaf in views.left_out(turn, old)}
     there = [leaf for leaf in turn.backend.members(old.mls_id) if leaf.identity not in out]

@@ -14,7 +14,7 @@ from coterie.core import causes
 from coterie.core.effects import Step
 from coterie.core.engine import Engine
 from coterie.core.records import Group
-from coterie.errors import StorageError
+from coterie.errors import StorageError, StorageLost
 from coterie_wire import Envelope, WireError, uuid_bytes
 from tests.support.exchange import Exchange, settle
 
@@ -141,6 +141,7 @@ async def test_a_group_that_met_a_defect_is_not_called_damaged(
     (group,) = bob.client.snapshot()["groups"]
     assert group["state"] == "archive"
     assert group["why"] == causes.sentence("set_aside", [])
+    assert await bob.client.over()
 
 
 @pytest.mark.parametrize("error", [MemoryError(), Panic("a defect")])
@@ -158,7 +159,16 @@ async def test_a_state_that_can_not_be_read_again_ends_the_client_with_words(
         with pytest.raises(StorageError, match="in Coterie itself") as failed:
             await alice.client.send_text(group_id=group_id, text="no")
         assert failed.value.code == "internal"
-    assert alice.client.lost == "internal"
+    assert await alice.client.over()
+
+
+async def test_a_state_that_another_has_taken_over_is_left_to_it(exchange: Exchange) -> None:
+    group_id, (alice, _) = await exchange.friends("Alice", "Bob")
+    alice.store.error = StorageLost("storage_lost", "Another tab has it.")
+    assert not await alice.client.over()
+    with pytest.raises(StorageLost):
+        await alice.client.send_text(group_id=group_id, text="no")
+    assert not await alice.client.over()
 
 
 @each_of_a_store

@@ -128,6 +128,15 @@ def test_what_waited_in_a_damaged_group_is_said_when_one_comes_in_again(office: 
     said = [(line["text"], line["state"], line["code"]) for line in lines if line["kind"] == "text"]
     assert said == [("before", "sent", None), ("waits", "failed", "not_sent")]
     talks(office, group_id, alice, bob)
+    assert alice.engine.damage == "", "also before the next start"
+    alice.run(alice.engine.set_aside(group_id, office.now, whole=True))
+    alice.run(alice.engine.forget_group(group_id, [], office.now))
+    assert not alice.engine.met_defect
+    link = bob.invite(group_id)
+    office.pump()
+    alice.ask(link, "Alice")
+    office.pump()
+    assert "waits" not in [line["text"] for line in alice.lines(group_id)][-3:]
 
 
 def test_a_group_that_was_set_aside_can_be_forgotten(office: PostOffice) -> None:
