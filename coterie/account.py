@@ -9,7 +9,7 @@ from coterie.core.effects import DIRECTORY_LANE
 from coterie.core.engine import Engine
 from coterie.core.keys import Stretch
 from coterie.driver import Driver
-from coterie.errors import Refused, StateError, StorageError, StorageLost
+from coterie.errors import Refused, StateError
 from coterie.passkeys import Passkeys
 from coterie.ports import TABLES, Answer
 
@@ -152,7 +152,10 @@ class Account(Driver):
         token = await self._sessions.last_token()
         await self._stop()
         try:
-            await self._clear()
+            async with self._turn:
+                async with self._saving():
+                    await self._store.clear()
+                self._engine = Engine.load(self._mls, {})  # as the store has it now
         finally:
             self._stopping = False
             self._go_online()  # what is still there; nothing, when all went well
@@ -160,18 +163,6 @@ class Account(Driver):
             await self._sessions.end(token)
         self._show({"event": "signed_out"})
         return {}
-
-    async def _clear(self) -> None:
-        async with self._turn:
-            try:
-                await self._store.clear()
-            except StorageLost as error:
-                self._lost = error
-                raise
-            except StorageError as error:
-                await self._go_back(error)
-                raise
-            self._engine = Engine.load(self._mls, {})  # as the store has it now
 
 
 def refusal(answer: Answer) -> Refused:

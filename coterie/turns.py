@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from coterie.core.effects import Effect, Show, Step
@@ -116,15 +117,19 @@ class Turns:
         self._defect = repr(defect)
 
     async def _save(self, step: Step) -> None:
-        """Write what a turn changed. Raises `StorageError`, `internal` where the store failed as nobody foresaw: memory
+        """Write what a turn changed. Raises `StorageError`."""
+        async with self._saving():
+            await self._store.commit(step.changes)
+
+    @asynccontextmanager
+    async def _saving(self) -> AsyncIterator[None]:
+        """Around whatever the store writes. Raises `StorageError`, `internal` where it failed as nobody foresaw: memory
         has what is on the disk again then, or serves for no other turn.
         """
         try:
-            await self._store.commit(step.changes)
-        except (
-            StorageLost
-        ) as error:  # another writer has the state: this one must not go on from what it remembers
-            self._lost = error
+            yield
+        except StorageLost as error:
+            self._lost = error  # another writer has the state: this one must not go on from what it remembers
             raise
         except StorageError as error:
             await self._go_back(error)

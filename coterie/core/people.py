@@ -44,9 +44,8 @@ def met(turn: Turn, *, outside: str = "") -> dict[str, Known]:
         if not one.deleted
     }
     groups = turn.rows(Group)
-    kept = (
-        set(turn.backend.groups()) if groups else set()
-    )  # a device that only restored a backup has no keys yet
+    # A device that has only restored a backup has no keys yet.
+    kept = set(turn.backend.groups()) if groups else set()
     for group in groups:
         for leaf in _leaves(turn, group, kept) if group.group_id != outside else []:
             found = known.setdefault(

@@ -138,6 +138,9 @@ def test_a_place_that_cannot_be_written_is_named(coterie: Coterie, file: Path) -
     status, _, err = coterie("ann", "backup", str(file / "below"))
     assert status == 1
     assert str(file) in err
+    status, _, err = coterie("ann", "restore", "/dev/null", typed="")
+    assert status == 1
+    assert "has to be a file, which is read twice" in err
     status, _, err = coterie("ann", "restore", str(file.with_name("missing")), typed="")
     assert status == 1
     assert os.strerror(2) in err

@@ -172,6 +172,26 @@ async def test_a_state_that_another_has_taken_over_is_left_to_it(exchange: Excha
 
 
 @each_of_a_store
+async def test_what_was_deleted_by_a_store_that_then_failed_is_not_gone_on_from(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    """Memory has what is on the disk, or ratchets would go on in an empty store."""
+    _, (alice, _) = await exchange.friends("Alice", "Bob")
+    clear = alice.store.clear
+
+    async def late() -> None:
+        await clear()
+        raise error
+
+    monkeypatch.setattr(alice.store, "clear", late)
+    with pytest.raises(StorageError, match="in Coterie itself"):
+        await alice.client.sign_out()
+    assert alice.client.snapshot()["groups"] == []
+    await exchange.clock.advance(15)
+    assert alice.store.rows() == {}
+
+
+@each_of_a_store
 async def test_what_could_not_be_saved_is_not_known(exchange: Exchange, error: BaseException) -> None:
     """What came is read at the next start, and nothing that is saved meanwhile goes past it."""
     group_id, (alice, bob) = await exchange.friends("Alice", "Bob")
