@@ -12,6 +12,7 @@ from coterie.driver import Driver
 from coterie.errors import Refused, StateError
 from coterie.passkeys import Passkeys
 from coterie.ports import TABLES, Answer
+from coterie.session import OVER
 
 
 class Account(Driver):
@@ -106,8 +107,9 @@ class Account(Driver):
         session = await self._passkeys().sign_in(challenge_id, credential)
         try:
             return await self.sign_in(session=session)
-        except StateError:
-            await self._passkeys().discard(session)
+        except (StateError, Refused) as error:
+            if isinstance(error, StateError) or error.code in OVER:
+                await self._passkeys().discard(session)
             raise
 
     async def list_passkeys(self) -> list[dict[str, Any]]:
@@ -156,6 +158,7 @@ class Account(Driver):
                 async with self._saving():
                     await self._store.clear()
                 self._engine = Engine.load(self._mls, {})  # as the store has it now
+                self._sessions.forget()
         finally:
             self._stopping = False
             self._go_online()  # what is still there; nothing, when all went well

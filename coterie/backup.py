@@ -93,7 +93,7 @@ class Backups:
     async def backup_read(self, *, backup_id: str) -> bytes:
         """The next bytes of the file, nothing at its end.
 
-        Raises `StateError` (`no_backup`), `StorageError`: the backup is over then.
+        Raises `StateError` (`no_backup`), `BackupError` (`backup_too_large`), `StorageError`: the backup is over then.
         """
         backup = self._backup
         if backup is None or backup.id != backup_id:
@@ -143,8 +143,8 @@ class Backups:
     async def restore_check(self, *, restore_id: str, data: bytes) -> dict[str, Any]:
         """The file's next bytes, to look at: all of them, before `restore_write` gets the first.
 
-        No key is computed for it. Raises `BackupError`, `LocalError` (`kdf_refused`): the restore is over then;
-        `StateError` (`no_restore`).
+        No key is computed for it. Raises `BackupError`, `LocalError` (`kdf_refused`, `bad_wrapping`): the restore is
+        over then; `StateError` (`no_restore`).
         """
         restore = self._current(restore_id)
         with self._ending(restore):

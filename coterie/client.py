@@ -29,7 +29,10 @@ class Client(Account):
         return await self._run(lambda engine, now: engine.set_name(name, now))
 
     async def create_group(self, *, name: str) -> dict[str, Any]:
-        """A new group with this device as its owner. Raises `LocalError`, `Unreachable` before the first sign-in."""
+        """A new group with this device as its owner.
+
+        Raises `LocalError`; before the first sign-in also `Refused`, `Unreachable`.
+        """
         await self._registered()
         return await self._run(lambda engine, now: engine.create_group(name, now))
 
@@ -110,7 +113,10 @@ class Client(Account):
         return {}
 
     async def preview_link(self, *, link: str) -> dict[str, Any]:
-        """What a link leads to. Raises `LinkError`, `InviteError`, `Refused` (`invite_unavailable`), `Unreachable`."""
+        """What a link leads to.
+
+        Raises `LinkError`, `InviteError` (`invite_unavailable`, `bad_preview`), `Refused`, `StateError`, `Unreachable`.
+        """
         parsed = Link.parse(link)
         known = self._engine.known_link(parsed)
         if known:

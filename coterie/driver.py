@@ -155,6 +155,10 @@ class Driver(Calls):
         """The service says that this device was taken out of use."""
         await self._session_over("device_revoked")
 
+    async def _session_over(self, code: str) -> None:
+        await super()._session_over(code)
+        await self._sync.again()  # what is still open without a session is closed to this device
+
     def devices_changed(self) -> None:
         """The user's devices are not what they were: tell the page."""
         self._show({"event": "devices_changed"})

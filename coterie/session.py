@@ -11,11 +11,11 @@ from coterie.core.effects import Step
 from coterie.core.engine import Engine
 from coterie.core.records import Session
 from coterie.core.views import why_ended
-from coterie.errors import Refused, RemoteError, StateError, Unreachable
+from coterie.errors import Refused, RemoteError, StateError, StorageError, Unreachable
 from coterie.ports import Answer, Clock, Transport
 
 PARTING = 3
-"""Seconds that the service has to answer that a session is over: what was here is deleted by then."""
+"""Seconds that the service has to renew the token that a session is ended with, and again to answer that it is over."""
 EARLY = 60
 """Renew a token this many seconds before it ends."""
 
@@ -109,12 +109,24 @@ class Sessions:
             return self._current().access_token
 
     async def last_token(self) -> str | None:
-        """A token to end this session with; None when there is no session any more, or the service can't be reached."""
-        self._unsaved = None
+        """A token to end this session with; None when there is no session any more, or the service gives none soon.
+
+        A renewal that is cut off leaves a refresh token that serves once more, should this device stay.
+        """
         try:
-            return await self.token() if self._engine().session else None
-        except (Unreachable, RemoteError):
+            async with asyncio.timeout(PARTING):
+                return await self.token() if self._engine().session else None
+        except (
+            TimeoutError,
+            Unreachable,
+            RemoteError,
+            StorageError,
+        ):  # a full disk keeps nobody from deleting
             return None
+
+    def forget(self) -> None:
+        """What is not stored goes too: whoever comes next is somebody else."""
+        self._unsaved = None
 
     async def end(self, token: str) -> None:
         """End the session of a token (not the user's others) at the service, if it answers soon."""

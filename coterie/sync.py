@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Protocol
 
-from coterie.errors import CoterieError, StorageError, StorageLost, Unreachable
+from coterie.errors import CoterieError, Refused, StorageError, StorageLost, Unreachable
 from coterie.ports import Answer, Clock, Socket, Transport
 from coterie_wire import MAX_INTEGER, Envelope, WireError, is_uuid
 
@@ -118,6 +118,8 @@ class Sync:
         if isinstance(error, StorageError) and not self._failing:
             self._failing = True
             self._inbound.problem(error.code, error.sentence)
+        if isinstance(error, Refused):  # of the session: nothing comes in without one
+            self._state("offline")
         log.info("%s: %s", what, error.code)
 
     async def _one_socket(self) -> None:

@@ -261,11 +261,12 @@ export function createActions(session, get, dispatch) {
     async exportState() {
       saveFile([await call("export_state")], "coterie-copy.bin");
     },
-    async importState(data) {
+    async importState(file) {
+      const data = new Uint8Array(await file.arrayBuffer());
       dispatch({ type: "snapshot", snapshot: await call("import_state", { data }) });
     },
-    async backUp(passphrase, onSize) {
-      const size = await backups.backUp(passphrase, onSize);
+    async backUp(passphrase, onSize, signal) {
+      const size = await backups.backUp(passphrase, onSize, signal);
       hinted();
       return size;
     },

@@ -36,6 +36,8 @@ export class StoreError extends Error {
   }
 }
 
+const ANEW = "To begin anew, clear this site's data in your browser; a backup brings back what was said.";
+
 const SENTENCES = {
   storage_full:
     "There is no space left for this device's data, so nothing was saved or sent. Free some space on this device, then try again.",
@@ -44,10 +46,10 @@ const SENTENCES = {
   storage_in_use: "Another tab keeps an older version of Coterie open. Close it, then reload.",
   storage_closed: "This device's storage was closed.",
   storage_locked: "This device was locked.",
-  storage_corrupt: "This device's data is damaged.",
+  storage_corrupt: `This device's data is damaged. ${ANEW}`,
   storage_lost: "Another tab has written to this device's data. Reload the page.",
   key_lost:
-    "The key of this device's data is not in this browser any more, so what is here can't be read. Nothing was deleted.",
+    `The key of this device's data is not in this browser any more, so what is here can't be read. Nothing was deleted. ${ANEW}`,
   storage_gone: "This device's data was deleted or taken over while it was in use. Reload the page.",
 };
 
@@ -66,7 +68,7 @@ export function typed(error) {
   if (error instanceof StoreError || error instanceof KeyError) return error;
   const code = CODES[error?.name];
   if (code) return fail(code, error);
-  return new StoreError("storage_failed", `This device's data can't be used (${error?.name ?? "aborted"}).`, error);
+  return new StoreError("storage_failed", `This device's data can't be used (${error?.name ?? "aborted"}). Close the browser and open it again. ${ANEW}`, error);
 }
 
 const LOG_MS = 1000;

@@ -44,12 +44,18 @@ function onEvents(events) {
     if (type === "refresh") again.add(fields.group_id);
     else if (type === "signed_out") return restart();
     else if (type === "locked") return location.reload(); // what was shown goes with the page
-    else if (type === "unlocked") session.again();
+    else if (type === "unlocked") next = reopened(next);
     else next = reduce(next, { type, ...fields });
   }
   state.value = next;
   for (const group_id of again) act.refresh(group_id);
   return undefined;
+}
+
+/** The lock is open: what is behind it takes a moment, in which nobody should look at the lock any more. */
+function reopened(now) {
+  session.again();
+  return now.phase === "locked" ? reduce(now, { type: "phase", phase: "opening" }) : now;
 }
 
 /** The client has started, in whichever tab; once more when another tab went on with it. */

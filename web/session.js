@@ -1,7 +1,8 @@
 // This tab's part in who owns this device's state: its worker waits its turn, and goes out of turn when the owner does not
 // answer while somebody looks at this tab. What the page asks goes to the owner, whichever tab's worker that is.
 import { Bridge } from "./bridge.js";
-import { firstWorker, makeWorker } from "./start.js";
+import { firstWorker, makeStretcher, makeWorker } from "./start.js";
+import { stretchFor } from "./stretcher.js";
 
 const LOOK_MS = 1000; // between two looks whether the owner answers
 const PATIENCE = 5; // looks without an answer before this tab takes over; no work in a worker may keep it silent that long
@@ -35,7 +36,7 @@ export class Session {
 
   #employ(worker) {
     this.#worker = worker;
-    worker.addEventListener("message", ({ data }) => this.#turn(data));
+    worker.addEventListener("message", ({ data, ports }) => (data.stretch ? stretchFor(makeStretcher, data.stretch, ports[0]) : this.#turn(data)));
     worker.addEventListener("error", (event) => {
       event.preventDefault();
       this.#turn({ phase: "failed", reason: "A part of Coterie could not be loaded. Check the connection, then reload the page." });

@@ -29,7 +29,7 @@ async def chat(settings: Settings, screen: Screen, open_client: OpenClient) -> b
     client = await open_client(settings.service_url, settings.path, events.put_nowait)
     try:
         snapshot = await client.start()
-        screen.event({"event": "snapshot", **snapshot})
+        screen.event({"event": "snapshot", "snapshot": snapshot})
         await _settle_name(client, settings, screen, snapshot)
         _say_what_waits(screen, snapshot)
         group_id = await _find_group(client, settings, screen, snapshot, events)

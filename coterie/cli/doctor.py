@@ -1,7 +1,7 @@
 """`coterie doctor`: what this installation and this device look like, for a look or a report of a fault.
 
-Nothing that it prints is a name, a key or a word of what was written, so all of it may be handed on. Groups are told
-apart by the first digits of their ids.
+Nothing that it prints is a name, a key or a word of what was written, so all of it may be handed on. Where the data
+lies has in it what the user called the profile. Groups are told apart by the first digits of their ids.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from typing import Any
 
 from coterie.core import causes, views
 from coterie.core.group import leaves, lines
-from coterie.core.records import Group, Outgoing
+from coterie.core.records import Device, Group, Outgoing
 from coterie.core.state import Turn
 
 MINUTE = 60_000
@@ -48,6 +48,7 @@ def view(turn: Turn, group_id: str, *, connection: str, last_seq: int | None, se
         "last_seq": last_seq,
         "service": service,
         "connection": connection,
+        "session": _session(turn),
         "causes": _causes(turn, group),
     }
     found = _findings(shown)
@@ -77,6 +78,12 @@ def _outbox(turn: Turn, group: Group) -> dict[str, Any]:
     return {"waiting": len(rows), "oldest_at": min(since) if since else None}
 
 
+def _session(turn: Turn) -> str | None:
+    """Why the service does not take this device any more, or None."""
+    device = turn.get(Device, b"device")
+    return device.ended or None if device else None
+
+
 def _causes(turn: Turn, group: Group) -> list[dict[str, Any]]:
     """What went wrong here, the most frequent first; `everywhere`: in all groups of this device."""
     everywhere: Counter[str] = Counter()
@@ -102,7 +109,7 @@ def _findings(shown: dict[str, Any]) -> list[dict[str, Any]]:
         ("members", *_members(shown)),
         ("outbox", *_waiting(shown)),
         ("cursor", *_cursor(shown)),
-        ("connection", shown["connection"], True),
+        ("connection", *_connection(shown)),
         ("causes", *_counted(shown)),
     )
     return [{"what": what, "text": text, "good": good} for what, text, good in told]
@@ -138,6 +145,12 @@ def _cursor(shown: dict[str, Any]) -> tuple[str, bool]:
     if last is None:
         return f"{cursor}; the service's is not known. {shown['service']}".strip(), True
     return f"{cursor} of {last}", cursor <= last
+
+
+def _connection(shown: dict[str, Any]) -> tuple[str, bool]:
+    """What ended the session ends with it what comes and goes."""
+    ended = shown["session"]
+    return f"{shown['connection']}{f': {ended}' if ended else ''}", not ended
 
 
 def _counted(shown: dict[str, Any]) -> tuple[str, bool]:

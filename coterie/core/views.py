@@ -45,8 +45,13 @@ ENDED = {
 def session(record: Session | None, device: Device) -> dict[str, Any]:
     """`Session` of docs/bridge.md."""
     if record:
-        return {"state": "active", "guest": record.guest, "why": ""}
-    return {"state": "ended" if device.ended else "none", "guest": device.guest, "why": why_ended(device)}
+        return {"state": "active", "guest": record.guest, "code": None, "why": ""}
+    return {
+        "state": "ended" if device.ended else "none",
+        "guest": device.guest,
+        "code": device.ended or None,
+        "why": why_ended(device),
+    }
 
 
 def why_ended(device: Device) -> str:

@@ -110,7 +110,8 @@ async def test_under_https_with_sockets(
     with deployment(folder, make_database()) as site:
         trusted = ssl.create_default_context(cafile=site.authority)
         async with httpx.AsyncClient(verify=trusted) as client:
-            page = await client.get(f"{site.url}/health")
+            page = await client.get(f"{site.url}/health", headers={"x-request-id": "a-client-chose-this"})
+        assert page.headers["x-request-id"] not in ("", "a-client-chose-this")
         assert page.headers["strict-transport-security"]
         assert (
             f"connect-src 'self' {site.url.replace('https', 'wss', 1)};"

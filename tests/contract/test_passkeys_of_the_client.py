@@ -1,6 +1,7 @@
 """The client against the real service: a guest gets a passkey, loses its session, and comes back as the same device."""
 
 import dataclasses
+import uuid
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -181,3 +182,30 @@ async def test_signing_out_ends_this_session_and_no_other(arrive: Arrive, servic
     assert (await Device(service.url).http.get("/auth/v1/user", headers=headers)).status_code == 403
     assert len(await client.devices()) == 2
     assert client._engine.snapshot("online")["session"]["state"] == "active"
+
+
+async def test_a_device_out_of_use_signs_in_no_more_and_leaves_no_session(
+    arrive: Arrive, service: Service
+) -> None:
+    client, second = await started(arrive), arrive()
+    passkey = Passkey(service.url)
+    await registered(client, passkey)
+    await second.start()
+    await signed_in(second, passkey)
+    user, device = (
+        client._engine.snapshot("online")["user_id"],
+        second._engine.snapshot("online")["device_id"],
+    )
+    await client.revoke_device(device_id=device)
+    begun = await second.sign_in_options()
+    with pytest.raises(Refused) as caught:
+        await second.sign_in_verify(
+            challenge_id=begun["challenge_id"], credential=passkey.get(begun["options"])
+        )
+    assert caught.value.code == "device_revoked"
+    assert second._engine.snapshot("offline")["session"]["code"] == "device_revoked"
+    connection = await asyncpg.connect(service.database)
+    alive = "select session_id from coterie.auth_sessions where user_id = $1 and ended_at is null"
+    left = await connection.fetch(alive, uuid.UUID(user))
+    await connection.close()
+    assert len(left) == 1, "a session that nobody uses goes on"

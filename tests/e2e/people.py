@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Route, expect
 
 from tests.support import at_rest
 
@@ -165,3 +166,13 @@ class Person:
     def stored(self, table: str) -> list[bytes]:
         """The values of a table, as they lie in this profile's IndexedDB, decrypted."""
         return list(at_rest.rows(self.page, table).values())
+
+
+def answer(page: Page, function: str, status: int, code: str) -> None:
+    """The service gives this answer to a function, until `page.context.unroute_all`."""
+    body = json.dumps({"code": code, "message": "The service says no.", "error": "The service says no."})
+
+    def refuse(route: Route) -> None:
+        route.fulfill(status=status, body=body, content_type="application/json")
+
+    page.context.route(f"**/functions/v1/{function}", refuse)

@@ -7,7 +7,7 @@ from pathlib import Path
 from playwright.sync_api import expect
 
 from tests.e2e.conftest import Meet
-from tests.e2e.people import SOON_MS, Person
+from tests.e2e.people import SOON_MS, Person, answer
 from tests.support.server import execute, start_service
 
 AUTHENTICATOR = {
@@ -89,3 +89,20 @@ def test_a_device_that_lost_its_session_signs_in_again_and_goes_on(
         alice.sees("kept until then", "there you are")
         expect(ended).to_have_count(0)
         assert devices(alice) == 1
+
+
+def test_a_device_that_was_taken_out_of_use_says_so_and_asks_for_no_passkey(meet: Meet) -> None:
+    alice = meet("Alice")
+    give_authenticator(alice)
+    alice.start()
+    alice.create("Friends")
+    add_passkey(alice)
+    alice.connected("online")
+    answer(alice.page, "send_message", 403, "device_revoked")
+    alice.say("too late")
+    said = alice.page.locator(".signed-out:visible")
+    expect(said).to_contain_text("This device was taken out of use", timeout=SOON_MS)
+    expect(said.get_by_role("button", name="Sign out…")).to_be_visible()
+    expect(alice.page.get_by_role("button", name="Sign in again")).to_have_count(0)
+    expect(alice.composer).to_be_hidden()
+    alice.connected("offline")

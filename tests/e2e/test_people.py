@@ -60,6 +60,8 @@ def test_an_invitation_waits_for_whoever_was_away_and_may_be_declined(meet: Meet
     invitation(bob).click(timeout=SOON_MS)
     bob.page.get_by_role("button", name="No, thanks").click()
     expect(invitation(bob)).to_have_count(0, timeout=SOON_MS)
+    # the page goes back to its list, which would end a reload
+    bob.page.wait_for_function("!history.state?.pushed")
     bob.page.reload()
     expect(bob.page.get_by_role("navigation").get_by_role("button", name="First")).to_be_visible(
         timeout=SOON_MS

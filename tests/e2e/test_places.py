@@ -41,6 +41,30 @@ def test_two_tabs_show_and_act_and_one_goes_on_when_the_other_is_closed(meet: Me
     alice.all_sent()
 
 
+def test_a_client_that_died_makes_way_for_another_tab(meet: Meet) -> None:
+    """What died of a panic stays dead, and its worker would go on answering whoever reloads."""
+    alice = meet("Alice")
+    alice.start()
+    alice.create("Friends")
+    alice.say("before")
+    alice.sees("before")
+    alice.all_sent()
+    first, second = alice.page, alice.new_page()
+    second.goto(alice.origin)
+    alice.page = second
+    alice.open("Friends")
+    # from now on no answer of Python's is read
+    first.workers[0].evaluate("() => void (JSON.parse = () => { throw new TypeError(); })")
+    alice.reload()
+    alice.say("after")
+    alice.sees("before", "after")
+    alice.all_sent()
+    alice.page = first
+    alice.sees("before", "after")
+    assert any("operation start" in complaint for complaint in alice.complaints), "the client had not died"
+    alice.complaints.clear()
+
+
 def test_what_one_tab_changes_of_the_person_the_others_know(meet: Meet) -> None:
     alice = meet("Alice")
     first, second = alice.page, alice.new_page()

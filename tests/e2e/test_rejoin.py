@@ -2,22 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import expect
 
 from tests.e2e.conftest import Meet
-from tests.e2e.people import SOON_MS
-
-
-def answer(page: Page, function: str, status: int, code: str) -> None:
-    """The service gives this answer to a function, until `page.context.unroute_all`."""
-    body = json.dumps({"code": code, "message": "The service says no.", "error": "The service says no."})
-
-    def refuse(route: Route) -> None:
-        route.fulfill(status=status, body=body, content_type="application/json")
-
-    page.context.route(f"**/functions/v1/{function}", refuse)
+from tests.e2e.people import SOON_MS, answer
 
 
 def test_the_way_back_into_a_group_that_is_stuck(meet: Meet) -> None:
@@ -36,8 +24,11 @@ def test_the_way_back_into_a_group_that_is_stuck(meet: Meet) -> None:
     button = bob.page.get_by_role("button", name="Try to get back in")
     expect(button).to_be_visible()
     bob.page.context.unroute_all()
+    bob.page.context.route("**/functions/v1/group_info_get", lambda route: route.abort())
     button.focus()
     bob.page.keyboard.press("Enter")
+    expect(bob.page.get_by_text("The service is asked, again and again")).to_be_visible(timeout=SOON_MS)
+    bob.page.context.unroute_all()
     bob.sees_notice("back_in")
     expect(bob.composer).to_be_visible(timeout=SOON_MS)
     expect(button).to_be_hidden()

@@ -125,7 +125,7 @@ describe("the browser is asked to keep the storage", () => {
   test("when one joins by a link, and not while it is only looked at", async () => {
     const me = { name: "Ann", groups: [], joins: [], invitations: [], connection: "online" };
     const page = makePage({ import_state: () => me, preview_link: () => ({ kind: "preview" }), join: () => ({ state: "waiting", join_id: "j" }) });
-    await page.act.importState(new Uint8Array());
+    await page.act.importState(new Blob());
     await page.act.openLink(LINK);
     await settled();
     assert.equal(asked, 0);

@@ -29,6 +29,19 @@ describe("a restore hands a file over piece by piece", () => {
     assert.deepEqual([parts.at(-1), parts.length], [1, ops.length]);
     assert.deepEqual(parts, [...parts].sort((a, b) => a - b));
   });
+  test("and stops where it is left, before anything is changed", async () => {
+    const leaving = new AbortController();
+    const asked = [];
+    const call = async (op) => {
+      asked.push(op);
+      if (op === "restore_write") leaving.abort();
+      return {};
+    };
+    const restoring = createBackups(call).restore(file, { passphrase: "p", onPart: () => {}, signal: leaving.signal });
+    await assert.rejects(restoring, { name: "AbortError" });
+    assert.equal(asked.at(-1), "restore_write");
+    assert.equal(asked.filter((op) => op === "restore_write").length, 1);
+  });
   test("and stops at the first refusal", async () => {
     const asked = [];
     const call = async (op) => {
@@ -55,6 +68,19 @@ test("a backup is read by the id that it was begun with, and one that was replac
   assert.deepEqual(sizes, [8, 16]);
   const read = ["backup_read", { backup_id: "b" }];
   assert.deepEqual(asked, [["backup_begin", { passphrase: "p" }], read, read, read]);
+});
+
+test("a backup that is left saves nothing", async () => {
+  const leaving = new AbortController();
+  let reads = 0;
+  const call = async (op) => {
+    if (op === "backup_begin") return { backup_id: "b" };
+    reads += 1;
+    leaving.abort();
+    return new Uint8Array();
+  };
+  await assert.rejects(createBackups(call).backUp("p", () => {}, leaving.signal), { name: "AbortError" });
+  assert.equal(reads, 1);
 });
 
 describe("a passphrase", () => {

@@ -1,15 +1,15 @@
 import { html, useRef } from "./html.js";
 
-/** A button that asks for a file and hands over its bytes. */
-export function FileButton({ label, onFile }) {
+/** A button that asks for a file and hands it over; `busy` says what is done with it meanwhile, in a word. */
+export function FileButton({ label, onFile, busy }) {
   const input = useRef(null);
-  const chosen = async () => {
+  const chosen = () => {
     const [file] = input.current.files;
-    if (file) onFile(new Uint8Array(await file.arrayBuffer()));
+    if (file) onFile(file);
     input.current.value = "";
   };
   return html`
-    <button type="button" class="plain" onClick=${() => input.current.click()}>${label}</button>
+    <button type="button" class="plain" disabled=${Boolean(busy)} onClick=${() => input.current.click()}>${busy || label}</button>
     <input ref=${input} type="file" hidden onChange=${chosen} aria-label=${label} />
   `;
 }

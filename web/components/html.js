@@ -2,7 +2,7 @@
 import htm from "../vendor/htm.mjs";
 import { h } from "../vendor/preact.mjs";
 
-export { useEffect, useLayoutEffect, useMemo, useRef, useState } from "../vendor/hooks.mjs";
-export { Fragment } from "../vendor/preact.mjs";
+export { useContext, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../vendor/hooks.mjs";
+export { createContext, Fragment } from "../vendor/preact.mjs";
 
 export const html = htm.bind(h);

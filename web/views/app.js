@@ -1,4 +1,5 @@
 // The whole page, from the state alone.
+import { Above } from "../components/dialog.js";
 import { html } from "../components/html.js";
 import { Problems } from "../components/problems.js";
 import { Conversation } from "./conversation.js";
@@ -49,8 +50,11 @@ function Page({ state, act }) {
   `;
 }
 
-export const App = ({ state, act }) => html`
-  <${Page} ...${{ state, act }} />
-  ${state.phase === "ready" && html`<${Dialogs} ...${{ state, act }} />`}
-  <${Problems} problems=${state.problems} onSeen=${act.problemSeen} />
-`;
+export function App({ state, act }) {
+  const problems = html`<${Problems} problems=${state.problems} onSeen=${act.problemSeen} />`;
+  const asked = state.phase === "ready" && state.dialog;
+  return html`
+    <${Page} ...${{ state, act }} />
+    ${asked ? html`<${Above.Provider} value=${problems}><${Dialogs} ...${{ state, act }} /><//>` : problems}
+  `;
+}

@@ -2,6 +2,7 @@
 import { amount } from "../components/amount.js";
 import { Dialog } from "../components/dialog.js";
 import { html, useState } from "../components/html.js";
+import { useLeaving } from "../components/leaving.js";
 import { Foot, Secret } from "../components/passphrase.js";
 import { SHORTEST, strengthOf, suggestion } from "../components/strength.js";
 import { useTask } from "../components/task.js";
@@ -37,7 +38,8 @@ export function Backup({ act }) {
   const [again, setAgain] = useState("");
   const [size, setSize] = useState(0);
   const [done, setDone] = useState(null);
-  const [run, busy, problem] = useTask(async () => setDone(await act.backUp(value, setSize)));
+  const leaving = useLeaving();
+  const [run, busy, problem] = useTask(async () => setDone(await act.backUp(value, setSize, leaving)));
   const onSubmit = (event) => {
     event.preventDefault();
     run();

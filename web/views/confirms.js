@@ -6,11 +6,11 @@ import { useTask } from "../components/task.js";
 export function Confirm({ act, title, button, work, children }) {
   const [run, busy, problem] = useTask(work);
   return html`
-    <${Dialog} title=${title} onClose=${act.hide}>
+    <${Dialog} title=${title} onClose=${act.hide} held=${busy}>
       <div class="dialog-body">
         ${children} ${problem && html`<p class="wrong" role="alert">${problem}</p>`}
         <div class="dialog-foot">
-          <button type="button" class="plain" onClick=${act.hide} autofocus>Cancel</button>
+          <button type="button" class="plain" disabled=${busy} onClick=${act.hide} autofocus>Cancel</button>
           <button type="button" class="primary danger" disabled=${busy} onClick=${run}>${busy ? "One moment…" : button}</button>
         </div>
       </div>

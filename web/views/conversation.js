@@ -1,6 +1,6 @@
 // One group: its head, its lines, and the composer.
 import { Avatar } from "../components/avatar.js";
-import { html } from "../components/html.js";
+import { html, useState } from "../components/html.js";
 import { Icon } from "../components/icon.js";
 import { useTask } from "../components/task.js";
 import { counted } from "../components/time.js";
@@ -31,9 +31,11 @@ const Opening = () => html`
 `;
 
 function WayBack({ group, act }) {
-  const [run, busy, problem] = useTask(() => act.rejoin(group.group_id)); // what comes of it is a line
+  const [asked, setAsked] = useState(false);
+  const [run, busy, problem] = useTask(() => act.rejoin(group.group_id).then(() => setAsked(true)));
   return html`
     <button type="button" disabled=${busy} onClick=${run}>Try to get back in</button>
+    <p class="hint" role="status">${asked && "The service is asked, again and again while it does not answer. What comes of it is a line above."}</p>
     ${problem && html`<p role="alert">${problem}</p>`}
   `;
 }
@@ -53,6 +55,7 @@ export function Conversation({ state, act, group }) {
   const talk = group && state.talks[group.group_id];
   if (!group) return html`<${Opening} />`;
   const ended = state.me.session.state === "ended";
+  const revoked = state.me.session.code === "device_revoked"; // what is written would wait for ever
   const behind = state.catching_up[group.group_id];
   const offline = !ended && state.connection === "offline" && group.can_send;
   return html`
@@ -62,7 +65,7 @@ export function Conversation({ state, act, group }) {
       ${offline && html`<p class="offline" role="status">Not connected. What you write is kept here and goes out by itself.</p>`}
       ${behind && html`<p class="offline" role="status">Catching up, ${behind.done} of ${behind.total}.</p>`}
       ${talk ? html`<${Lines} ...${{ talk, group, act, offline }} />` : html`<div class="talk-wait" aria-busy="true"></div>`}
-      ${group.can_send ? html`<${Composer} group=${group} act=${act} draft=${state.drafts[group.group_id] ?? ""} />` : html`<${Closed} group=${group} act=${act} />`}
+      ${revoked ? null : group.can_send ? html`<${Composer} group=${group} act=${act} draft=${state.drafts[group.group_id] ?? ""} />` : html`<${Closed} group=${group} act=${act} />`}
     </main>
   `;
 }

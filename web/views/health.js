@@ -24,6 +24,11 @@ function Causes({ health }) {
   `;
 }
 
+function verdict({ good, service }) {
+  if (!good) return "Something needs a look.";
+  return service ? "Nothing wrong is known here, but the service could not be asked." : "All is well.";
+}
+
 export function Health({ act, group }) {
   const [seen, setSeen] = useState(null);
   const [look, busy, problem] = useTask(async () => setSeen(await act.health(group.group_id)));
@@ -33,7 +38,7 @@ export function Health({ act, group }) {
     <${Dialog} title=${`Health of ${group.name}`} onClose=${act.hide}>
       <div class="dialog-body" aria-busy=${busy}>
         ${problem && html`<p class="wrong" role="alert">${problem}</p>`}
-        <p class="hint" role="status">${busy ? "Looking…" : seen ? (seen.health.good ? "All is well." : "Something needs a look.") : ""}</p>
+        <p class="hint" role="status">${busy ? "Looking…" : seen ? verdict(seen.health) : ""}</p>
         ${seen && html`<${Facts} ...${seen} /><${Causes} health=${seen.health} />`}
         ${seen &&
         html`<details class="more">

@@ -52,7 +52,7 @@ export const Facts = ({ health, kept }) => html`
   <dl class="facts">
     <${Fact} name="State" bad=${needsLook(health, "state")}><p>${STATES[health.state]}</p>${health.why && html`<p class="hint">${health.why}</p>`}<//>
     <${Change} health=${health} /><${Members} health=${health} /><${Waiting} health=${health} /><${Received} health=${health} />
-    <${Fact} name="Connection">${CONNECTION[health.connection]}<//>
+    <${Fact} name="Connection" bad=${needsLook(health, "connection")}>${CONNECTION[health.connection]}${health.session && html`<p class="hint">The service does not take this device any more.</p>`}<//>
     <${Fact} name="This device's data">${capital(storageWord(kept))}<//>
   </dl>
 `;

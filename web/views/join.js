@@ -6,7 +6,7 @@ import { html, useState } from "../components/html.js";
 import { Icon } from "../components/icon.js";
 import { useTask } from "../components/task.js";
 import { until } from "../components/time.js";
-import { Private } from "./storage.js";
+import { Lost, Private } from "./storage.js";
 
 const Dead = ({ problem, act, retry }) => html`
   <section class="card card-center">
@@ -42,6 +42,7 @@ export function Join({ state, act }) {
       <${Brand} />
       <form class="card" onSubmit=${onSubmit}>
         <${Preview} preview=${preview} />
+        <${Lost} state=${state} />
         <${Private} state=${state} />
         <${Field} id="name" label="Your name in the group" value=${name} onInput=${setTyped} maxlength=${NAME_MAX} autofocus />
         <button type="submit" class="primary wide" disabled=${busy || !name.trim()}>${busy ? "Joining…" : "Join"}</button>

@@ -1,6 +1,7 @@
 // Put a backup beside what is here.
 import { Dialog } from "../components/dialog.js";
 import { html, useRef, useState } from "../components/html.js";
+import { useLeaving } from "../components/leaving.js";
 import { Foot, Secret } from "../components/passphrase.js";
 import { useTask } from "../components/task.js";
 import { counted } from "../components/time.js";
@@ -15,7 +16,8 @@ export function Restore({ act }) {
   const [part, setPart] = useState(0);
   const [other, setOther] = useState(false); // it is of another user, who may be the same person
   const [done, setDone] = useState(null);
-  const work = () => act.restore(file, { passphrase: value, mine: other, onPart: setPart });
+  const leaving = useLeaving();
+  const work = () => act.restore(file, { passphrase: value, mine: other, onPart: setPart, signal: leaving });
   const tell = (error) => {
     setPart(0);
     setOther(error.code === "other_user");
@@ -28,7 +30,7 @@ export function Restore({ act }) {
   };
   const onSubmit = (event) => (event.preventDefault(), run());
   return html`
-    <${Dialog} title="Restore a backup" onClose=${act.hide}>
+    <${Dialog} title="Restore a backup" onClose=${act.hide} held=${busy && part === 1}>
       <form class="dialog-body" onSubmit=${onSubmit}>
         <p>What is here stays as it is; what the backup has beside it is added. Groups in which this device is not can be read.</p>
         ${done === null

@@ -34,7 +34,7 @@ function Copies({ act, empty }) {
       <p>A copy of this device's state holds your private keys and everything you can read. Whoever has the file can read it all. Opened elsewhere, a copy can read but never sends: two devices with the same keys would betray what they write.</p>
       <div class="side-buttons">
         <button type="button" class="plain" disabled=${saving} onClick=${save}>${saving ? "Saving…" : "Save a copy…"}</button>
-        ${empty && html`<${FileButton} label=${opening ? "Opening…" : "Open a copy…"} onFile=${restore} />`}
+        ${empty && html`<${FileButton} label="Open a copy…" onFile=${restore} busy=${opening && "Opening…"} />`}
       </div>
       ${(problem ?? trouble) && html`<p class="wrong" role="alert">${problem ?? trouble}</p>`}
     </details>

@@ -16,7 +16,7 @@ export function SignedOut({ state, act }) {
   return html`
     <section class="notice-box signed-out" role="status">
       <p>${session.why}</p>
-      ${!session.guest && act.canPasskeys() ? html`<${SignIn} act=${act} />` : html`<button type="button" class="plain" onClick=${() => act.show("sign_out")}>Sign out…</button>`}
+      ${session.code !== "device_revoked" && !session.guest && act.canPasskeys() ? html`<${SignIn} act=${act} />` : html`<button type="button" class="plain" onClick=${() => act.show("sign_out")}>Sign out…</button>`}
     </section>
   `;
 }

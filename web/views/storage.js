@@ -1,6 +1,6 @@
 // What the browser promises of this device's storage, and what to do where it promises nothing.
 import { amount } from "../components/amount.js";
-import { html } from "../components/html.js";
+import { html, useState } from "../components/html.js";
 import { useTask } from "../components/task.js";
 
 const KEPT = {
@@ -11,8 +11,9 @@ const KEPT = {
 
 /** A part of the settings. */
 export function Storage({ state, act }) {
-  const [keep, asking] = useTask(act.keepStorage);
   const { kept = null, usage = null, quota = null } = state.storage ?? {};
+  const [asked, setAsked] = useState(false);
+  const [keep, asking] = useTask(() => act.keepStorage().then(() => setAsked(true)));
   return html`
     <section class="part" aria-labelledby="storage">
       <h3 id="storage">Storage and backup</h3>
@@ -23,6 +24,7 @@ export function Storage({ state, act }) {
         <button type="button" class="plain" onClick=${() => act.show("restore")}>Restore…</button>
         ${kept === false && html`<button type="button" class="plain" disabled=${asking} onClick=${keep}>Ask the browser to keep it</button>`}
       </div>
+      <p class="hint" role="status">${asked && (kept ? "The browser keeps it from now on." : "The browser did not agree. Some do once you come here more often, or have put Coterie among your apps.")}</p>
     </section>
   `;
 }
@@ -31,6 +33,11 @@ export function Storage({ state, act }) {
 export const Private = ({ state }) =>
   state.storage?.private &&
   html`<p class="notice-box" role="status">This is a private window: all that Coterie keeps here is gone when you close it, your place in the groups too. Use a normal window for what you want to keep.</p>`;
+
+/** To whom the browser has thrown away what it held, wherever they come in. */
+export const Lost = ({ state }) =>
+  state.lost &&
+  html`<p class="notice-box" role="status">This browser no longer holds your groups: its storage was cleared, and the keys with it. You begin anew. A backup brings back what was said; into the groups you come again by a link.</p>`;
 
 /** Once, where there is something to lose and the browser does not promise to keep it. */
 export function BackupHint({ state, act }) {

@@ -4,7 +4,7 @@ import { Field, NAME_MAX } from "../components/field.js";
 import { FileButton } from "../components/file.js";
 import { html, useState } from "../components/html.js";
 import { useTask } from "../components/task.js";
-import { Private } from "./storage.js";
+import { Lost, Private } from "./storage.js";
 
 /** For one who was here before; a new device has none of what was said. */
 function SignIn({ act }) {
@@ -15,11 +15,11 @@ function SignIn({ act }) {
   `;
 }
 
-const Copy = ({ onFile }) => html`
+const Copy = ({ onFile, busy }) => html`
   <details class="more">
     <summary>I have an exported copy</summary>
     <p>A copy shows your groups and what was said. It can't send, because the device it was made on may still be in use.</p>
-    <${FileButton} label="Open a copy…" onFile=${onFile} />
+    <${FileButton} label="Open a copy…" onFile=${onFile} busy=${busy && "Opening…"} />
   </details>
 `;
 
@@ -29,7 +29,7 @@ const isUser = (session) => session?.state === "active" && !session.guest;
 export function Welcome({ state, act }) {
   const [name, setName] = useState("");
   const [submit, busy, problem] = useTask(() => act.setName(name));
-  const [restore, , trouble] = useTask(act.importState);
+  const [restore, opening, trouble] = useTask(act.importState);
   const signedIn = isUser(state.me?.session);
   const onSubmit = (event) => {
     event.preventDefault();
@@ -39,8 +39,7 @@ export function Welcome({ state, act }) {
     <main class="screen">
       <${Brand} large />
       <form class="card" onSubmit=${onSubmit}>
-        ${state.lost &&
-        html`<p class="notice-box" role="status">This browser no longer holds your groups: its storage was cleared, and the keys with it. You begin anew. A backup brings back what was said; into the groups you come again by a link.</p>`}
+        <${Lost} state=${state} />
         <${Private} state=${state} />
         ${signedIn && html`<p class="notice-box" role="status">You are signed in on a new device. What was said before is on your other devices; a member of each group can add this one.</p>`}
         <h1>Talk in private, from a link</h1>
@@ -58,7 +57,7 @@ export function Welcome({ state, act }) {
         ${(problem ?? trouble) && html`<p class="wrong" role="alert">${problem ?? trouble}</p>`}
         ${!signedIn && act.canPasskeys() && html`<${SignIn} act=${act} />`}
         <button type="button" class="plain wide" disabled=${state.phase !== "ready"} onClick=${() => act.show("restore")}>Restore a backup…</button>
-        <${Copy} onFile=${restore} />
+        <${Copy} onFile=${restore} busy=${opening} />
       </form>
     </main>
   `;

@@ -1,15 +1,18 @@
 // The page: hands cases to a worker with Pyodide in it, as the real page does, and runs those of JavaScript itself.
+import { stretchFor } from "/stretcher.js";
 import * as upgrades from "./upgrades.js";
 
 const worker = new Worker("worker.js", { type: "module" });
 const waiting = new Map();
 let last = 0;
 
-worker.onmessage = ({ data: { id, result, error } }) => {
+const makeStretcher = () => new Worker("/stretch_worker.js", { type: "module" });
+
+worker.onmessage = ({ data: { id, result, error, stretch }, ports }) => {
+  if (stretch) return stretchFor(makeStretcher, stretch, ports[0]);
   const { resolve, reject } = waiting.get(id);
   waiting.delete(id);
-  if (error === undefined) resolve(result);
-  else reject(new Error(error));
+  return error === undefined ? resolve(result) : reject(new Error(error));
 };
 
 /** Call a function of harness.py in the worker with JSON values. */

@@ -307,6 +307,7 @@ def test_every_event_is_one_json_object_a_line(script: Script, run: Run) -> None
     assert [event["event"] for event in events] == [
         "snapshot", "open", "line", "line", "invite", "members", "error",
     ]  # fmt: skip
+    assert events[0]["snapshot"]["name"] == "Ann"
     assert events[3]["line"]["text"] == "Grüße 🎈"
     assert events[3]["was"] == events[2]["line"]["key"]
 

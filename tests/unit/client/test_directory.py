@@ -7,6 +7,7 @@ import pytest
 from coterie.core.packages import FULL, SLICE
 from coterie.driver import BEFORE_PACKAGES, BETWEEN_PACKAGES
 from coterie.errors import LocalError, Refused, StateError, Unreachable
+from coterie.ports import Answer
 from tests.support.directory import no
 from tests.support.exchange import GONE, Exchange, Person, settle
 
@@ -162,6 +163,8 @@ async def test_own_devices_are_listed_named_and_revoked(exchange: Exchange) -> N
     members = (await bob.client.open_group(group_id=group_id))["members"]
     assert device_id not in [one["device_id"] for one in members]
     assert laptop.told("session")[-1]["session"]["state"] == "ended"
+    assert laptop.told("session")[-1]["session"]["code"] == "device_revoked"
+    assert laptop.told("connection")[-1]["state"] == "offline"
     assert "taken out of use" in laptop.told("session")[-1]["session"]["why"]
     assert laptop.problems() == ["device_revoked"]
     await laptop.client.send_text(group_id=group_id, text="never")
@@ -180,6 +183,17 @@ async def test_a_revoked_device_that_was_away_learns_it(exchange: Exchange) -> N
     await exchange.clock.advance(300)
     assert len(alice.wire.log) == sent, "nothing more is asked of the service"
     assert group_id in [group["group_id"] for group in (await alice.client.start())["groups"]]
+
+
+async def test_a_session_that_an_answer_ends_ends_the_socket_too(exchange: Exchange) -> None:
+    group_id, (alice, _) = await exchange.friends("Alice", "Bob")
+    alice.wire.answers["/functions/v1/send_message"] = Answer(
+        403, {"code": "device_revoked", "message": "No."}
+    )
+    await alice.client.send_text(group_id=group_id, text="too late")
+    await exchange.clock.advance(1)
+    assert alice.wire.socket is None
+    assert alice.told("connection")[-1]["state"] == "offline"
 
 
 async def test_the_device_in_use_is_not_revoked_by_itself(exchange: Exchange) -> None:
@@ -219,8 +233,11 @@ async def test_a_lost_session_keeps_all_and_a_sign_in_of_the_same_user_goes_on(e
     await alice.client.send_text(group_id=group_id, text="waits")
     await exchange.clock.advance(60)
     told = alice.told("session")[-1]["session"]
-    assert (told["state"], told["guest"]) == ("ended", False)
+    assert (told["state"], told["guest"], told["code"]) == ("ended", False, "session_ended")
     assert "Sign in again" in told["why"]
+    assert alice.told("connection")[-1]["state"] == "offline"
+    seen = await alice.client.health(group_id=group_id)
+    assert (seen["session"], seen["good"]) == ("session_ended", False)
     await alice.again()
     snapshot = await alice.client.start()
     assert snapshot["session"] == told
@@ -228,7 +245,7 @@ async def test_a_lost_session_keeps_all_and_a_sign_in_of_the_same_user_goes_on(e
     await bob.client.send_text(group_id=group_id, text="missed")
     await settle()
     back = await alice.client.sign_in(session=alice.wire.new_session().body)
-    assert back["session"] == {"state": "active", "guest": False, "why": ""}
+    assert back["session"] == {"state": "active", "guest": False, "code": None, "why": ""}
     await exchange.clock.advance(30)
     assert alice.wire.device_id == device_id
     assert sorted(await alice.texts(group_id)) == ["before", "missed", "waits"]

@@ -5,6 +5,7 @@ import logging
 
 import pytest
 
+from coterie import session
 from coterie.core.effects import CatchUp, Step
 from coterie.core.engine import Engine
 from coterie.errors import LocalError, Refused, StateError, StorageError, StorageLost, Unreachable
@@ -475,6 +476,58 @@ async def test_signing_out_that_fails_leaves_all_as_it_was(
     assert alice.told("signed_out") == []
     await alice.client.sign_out()
     assert alice.wire.refresh_tokens == set()
+
+
+async def test_signing_out_does_not_wait_for_a_service_that_says_nothing(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, (alice, _) = await exchange.friends("Alice", "Bob")
+    monkeypatch.setattr(session, "PARTING", 0)
+    alice.wire.held["/auth/v1/token?grant_type=refresh_token"] = asyncio.Event()
+    await exchange.clock.advance(LIFE)  # the token has to be renewed before anything else
+    await asyncio.wait_for(alice.client.sign_out(), 5)
+    assert alice.store.rows() == {}
+    await exchange.clock.advance(60)
+    assert alice.store.rows() == {}
+
+
+async def test_signing_out_works_on_a_full_disk(exchange: Exchange) -> None:
+    _, (alice, _) = await exchange.friends("Alice", "Bob")
+    exchange.office.now += LIFE * 1000  # the token has to be renewed, which is saved
+    alice.store.error = StorageError("storage_full", "No room.")
+    await alice.client.sign_out()
+    assert alice.store.rows() == {}
+
+
+async def test_whoever_comes_after_a_sign_out_gets_nothing_of_the_session_before(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its last renewal is answered, and cut off while it is saved."""
+    _, (alice, _) = await exchange.friends("Alice", "Bob")
+    monkeypatch.setattr(session, "PARTING", 0.05)
+    renewing = alice.wire.held["/auth/v1/token?grant_type=refresh_token"] = asyncio.Event()
+    exchange.office.now += LIFE * 1000
+    given_up, stop = asyncio.Event(), alice.client._stop
+
+    async def stopped() -> None:
+        given_up.set()
+        await stop()
+
+    monkeypatch.setattr(alice.client, "_stop", stopped)
+    leaving = asyncio.ensure_future(alice.client.sign_out())
+    await settle()
+    saving = alice.store.held = asyncio.Event()
+    renewing.set()
+    await given_up.wait()
+    alice.store.held = None
+    saving.set()
+    await leaving
+    assert alice.store.rows() == {}
+    user, alice.wire.device_id = alice.wire.user_id, ""
+    await alice.client.set_name(name="Someone else")
+    await alice.client.create_group(name="New")
+    assert alice.wire.user_id != user
+    assert alice.client.snapshot()["user_id"] == alice.wire.user_id
 
 
 async def test_signing_out_works_while_the_service_is_down(exchange: Exchange) -> None:
