@@ -58,7 +58,7 @@ async def test_a_known_person_is_added_online_and_offline(friends: tuple[str, Pe
         await bob.client.send_text(group_id=group_id, text="thanks")
         await alice.sees(group_id, f"welcome to {name}", "thanks")
         await bob.sees(group_id, *await alice.texts(group_id))
-        assert (await bob.client.open_group(group_id=group_id))["group"]["name"] == name
+        await bob.knows_as(group_id, name)
     assert await bob.client.invitations() == []
     await _declined_is_gone_at_the_service_too(alice, bob)
 

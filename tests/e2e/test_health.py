@@ -7,6 +7,7 @@ from typing import Any
 
 from playwright.sync_api import expect
 
+from coterie.looking import END
 from tests.e2e.conftest import Meet
 from tests.e2e.people import SOON_MS, Person
 from tests.e2e.plain_proxy import without_websockets
@@ -14,16 +15,19 @@ from tests.support.server import Service
 
 
 class Meddler:
-    """Changes the next message that comes through it."""
+    """Changes the next message that comes through it, or keeps how far a group goes to itself."""
 
     def __init__(self) -> None:
         self.armed = False
+        self.mute = False
 
     def __call__(self, function: str, request: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
         for envelope in answer.get("envelopes", []) if function == "get_messages" and self.armed else []:
             envelope["mls_bytes"] = envelope["mls_bytes"][:-2] + "00"
             self.armed = False
             break
+        if self.mute and request.get("after") == END:
+            del answer["last_seq"]
         return answer
 
 
@@ -43,6 +47,8 @@ def test_a_message_that_was_changed_is_explained_counted_and_reported(service: S
         bob.sees("before", "after")
         explained(bob)
         reported(bob)
+        meddler.mute = True
+        not_told(bob)
         bob.reload()
         bob.sees_notice("tampered")
 
@@ -81,3 +87,16 @@ def reported(bob: Person) -> None:
     bob.page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
     expect(opener).to_be_focused()
+
+
+def not_told(bob: Person) -> None:
+    """A look that the service does not answer never says that all is well."""
+    bob.page.get_by_role("button", name="Members and more").click()
+    bob.page.get_by_role("button", name="Health of this group").click()
+    dialog = bob.page.get_by_role("dialog", name="Health of Friends")
+    expect(dialog.get_by_role("status").first).to_have_text(
+        "Nothing wrong is known here, but the service could not be asked.", timeout=SOON_MS
+    )
+    expect(dialog).to_contain_text("The service did not say how far the group goes.")
+    bob.page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()

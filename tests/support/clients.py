@@ -56,6 +56,14 @@ class Person:
 
         await self.until(there)
 
+    async def knows_as(self, group_id: str, name: str) -> None:
+        """Wait until the group has this name: members tell it to who came without a link, in a message of its own."""
+
+        async def named() -> bool:
+            return bool((await self.client.open_group(group_id=group_id))["group"]["name"] == name)
+
+        await self.until(named)
+
     async def says(self, group_id: str, code: str) -> None:
         """Wait until the last notice has this code."""
 
