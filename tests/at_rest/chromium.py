@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,17 +11,13 @@ from pathlib import Path
 
 from playwright.sync_api import BrowserType, expect
 
-from coterie.core.records import Group
 from coterie.ports import TABLES
 from tests.at_rest.native import GROUP, NAMES, PASSPHRASE, TEXT
 from tests.e2e.conftest import FLAGS
-from tests.e2e.people import SOON_MS, Person
+from tests.e2e.people import Person
 from tests.support import at_rest
 from tests.support.leveldb import arrays, binary_key, records
 from tests.support.search import Found, consumed, files
-
-RENEWED = 2
-"""The epoch in which who was added in the first has renewed its leaf."""
 
 SEED_FILE = ("seed", "Default/File System/000")
 """The present seed, in the file that is overwritten when another takes its place; worth nothing alone."""
@@ -87,7 +82,7 @@ def converse(ann: Person, bob: Person, lines: int) -> Watched:
     ann.create(GROUP)
     link = ann.invite()
     bob.join(link)
-    _come_to_rest(ann)
+    ann.comes_to_rest()  # else keys are used up, by something else, under the renewed ones
     texts: list[str] = []
     for number in range(lines):
         watched.look(ann)
@@ -100,26 +95,15 @@ def converse(ann: Person, bob: Person, lines: int) -> Watched:
     return watched
 
 
-def _come_to_rest(ann: Person) -> None:
-    """Nothing changes by itself any more: a newcomer's device renews its leaf within seconds, in epoch 2, and Ann's
-    publishes key packages. Either one while a renewed profile is looked at uses keys up under the new ones.
-    """
-    ann.can_be_added()
-    end = time.monotonic() + SOON_MS / 1000
-    while Group.decode(*ann.stored("groups")).epoch < RENEWED:
-        assert time.monotonic() < end, "the newcomer's leaf was not renewed"
-        ann.page.wait_for_timeout(50)
-
-
 def lock(ann: Person, watched: Watched) -> None:
     """Set a passphrase, which renews the keys of the MLS rows."""
     ann.page.goto(ann.origin)
-    ann.page.get_by_role("button", name="Settings").click(timeout=SOON_MS)
+    ann.page.get_by_role("button", name="Settings").click()
     section = ann.page.get_by_role("region", name="Lock this device")
     section.get_by_label("Passphrase", exact=True).fill(PASSPHRASE)
     section.get_by_label("The same again").fill(PASSPHRASE)
     section.get_by_role("button", name="Lock with a passphrase").click()
-    expect(section.get_by_role("status")).to_contain_text("From now on", timeout=SOON_MS)
+    expect(section.get_by_role("status")).to_contain_text("From now on")
     watched.look(ann)
 
 

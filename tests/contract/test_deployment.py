@@ -109,7 +109,7 @@ async def test_under_https_with_sockets(
 ) -> None:
     with deployment(folder, make_database()) as site:
         trusted = ssl.create_default_context(cafile=site.authority)
-        async with httpx.AsyncClient(verify=trusted) as client:
+        async with httpx.AsyncClient(verify=trusted, timeout=30) as client:
             page = await client.get(f"{site.url}/health", headers={"x-request-id": "a-client-chose-this"})
         assert page.headers["x-request-id"] not in ("", "a-client-chose-this")
         assert page.headers["strict-transport-security"]
@@ -289,6 +289,6 @@ def test_what_the_container_copies_is_enough_to_serve(folder: Path, database: st
     ) as process:  # fmt: skip
         assert process.stdout is not None
         assert process.stdout.readline() == f"Coterie is ready: open http://localhost:{port}\n"
-        assert httpx.get(f"http://127.0.0.1:{port}/ready").json() == {"ready": True}
+        assert httpx.get(f"http://127.0.0.1:{port}/ready", timeout=30).json() == {"ready": True}
         process.terminate()
     assert process.returncode == 0

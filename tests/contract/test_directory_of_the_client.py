@@ -24,15 +24,16 @@ async def friends(service: Service, tmp_path: Path) -> AsyncIterator[tuple[str, 
     link = (await alice.client.create_invite(group_id=group_id))["link"]
     await bob.client.join(link=link, name="Bob")
 
-    async def both_in() -> bool:
-        snapshot = await bob.client.open_group(group_id=group_id)
+    async def both_in(person: Person) -> bool:
+        snapshot = await person.client.open_group(group_id=group_id)
         return len(snapshot["members"]) == 2 and all(member["name"] for member in snapshot["members"])
 
     async def joined() -> bool:
         return any(event["event"] == "join" and event["join"]["state"] == "joined" for event in bob.events)
 
     await bob.until(joined)
-    await bob.until(both_in)
+    for person in (alice, bob):
+        await person.until(lambda person=person: both_in(person))
     yield group_id, alice, bob
     for person in (alice, bob):
         await person.client.close()
@@ -163,7 +164,8 @@ async def test_a_device_is_taken_out_of_use(service: Service, friends: tuple[str
             shown = await person.client.open_group(group_id=group_id)
             return len(shown["members"]) == count
 
-        await bob.until(lambda: members(bob, 3))
+        for person in (alice, bob):
+            await person.until(lambda person=person: members(person, 3))
         (lost,) = [one for one in await bob.client.devices() if not one["current"]]
         assert lost["groups"] == 1
         await bob.client.revoke_device(device_id=lost["device_id"])

@@ -294,7 +294,7 @@ async def test_the_socket_ends_with_its_token_unless_it_gets_a_new_one(
 ) -> None:
     database = make_database()
     usual = make_service(DATABASE_URL=database)
-    short = make_service(DATABASE_URL=database, COTERIE_TOKEN_SECONDS="3")
+    short = make_service(DATABASE_URL=database, COTERIE_TOKEN_SECONDS="8")
     alice, bob = await Device.guest(usual.url), await Device.guest(usual.url)
     await refreshed(alice, short)
     await refreshed(bob, short)

@@ -17,7 +17,7 @@ CALLABLE = sorted(FUNCTIONS.keys() - {"deliver"})
 
 async def post(service: Service, path: str, **options: Any) -> httpx.Response:
     """A POST without a session."""
-    async with httpx.AsyncClient(base_url=service.url, verify=False) as client:  # noqa: S501 - no TLS here
+    async with httpx.AsyncClient(base_url=service.url, verify=False, timeout=30) as client:  # noqa: S501 - no TLS here
         return await client.post(path, **options)
 
 
@@ -79,7 +79,7 @@ async def test_unknown_function_and_method(service: Service) -> None:
 @pytest.mark.parametrize("function", [*CALLABLE, "deliver"])
 async def test_a_preflight_needs_no_session(service: Service, function: str) -> None:
     headers = {"origin": "https://elsewhere.example", "access-control-request-method": "POST"}
-    async with httpx.AsyncClient(base_url=service.url, verify=False) as client:  # noqa: S501 - no TLS here
+    async with httpx.AsyncClient(base_url=service.url, verify=False, timeout=30) as client:  # noqa: S501 - no TLS here
         answer = await client.options(f"/functions/v1/{function}", headers=headers)
     assert answer.is_success
     assert answer.headers["access-control-allow-origin"] == "*"
@@ -97,7 +97,7 @@ async def test_every_answer_carries_the_security_headers(service: Service) -> No
         "/auth/v1/user",
         "/auth/v1/x",
     ):
-        async with httpx.AsyncClient(base_url=service.url, verify=False) as client:  # noqa: S501 - no TLS here
+        async with httpx.AsyncClient(base_url=service.url, verify=False, timeout=30) as client:  # noqa: S501 - no TLS here
             headers = (await client.get(path)).headers
         assert "default-src 'none'" in headers["content-security-policy"]
         assert "require-trusted-types-for 'script'" in headers["content-security-policy"]

@@ -38,7 +38,7 @@ def site(make_service: Callable[..., Service], tmp_path_factory: pytest.TempPath
 
 async def get(site: Service, path: str, method: str = "GET", **headers: str) -> httpx.Response:
     """A request with exactly this path and these headers."""
-    async with httpx.AsyncClient(base_url=site.url, verify=False) as client:  # noqa: S501 - no TLS here
+    async with httpx.AsyncClient(base_url=site.url, verify=False, timeout=30) as client:  # noqa: S501 - no TLS here
         request = client.build_request(method, "/", headers={"accept-encoding": "identity", **headers})
         request.url = request.url.copy_with(raw_path=path.encode())
         return await client.send(request)
@@ -96,7 +96,7 @@ async def test_caching(site: Service) -> None:
 
 
 async def test_precompressed_siblings(site: Service) -> None:
-    async with httpx.AsyncClient(base_url=site.url, verify=False) as client:  # noqa: S501 - no TLS here
+    async with httpx.AsyncClient(base_url=site.url, verify=False, timeout=30) as client:  # noqa: S501 - no TLS here
         packed = await client.get("/app.js", headers={"accept-encoding": "gzip;q=1.0, br;q=0"})
         async with client.stream("GET", "/app.js", headers={"accept-encoding": "gzip, br"}) as stream:
             smallest = b"".join([chunk async for chunk in stream.aiter_raw()])

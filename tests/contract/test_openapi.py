@@ -50,7 +50,7 @@ def described(make_service: Callable[..., Service]) -> Service:
 
 def fetch(service: Service) -> dict[str, Any]:
     """The description as anybody gets it."""
-    answer = httpx.get(f"{service.url}/functions/v1/openapi.json", verify=False)  # noqa: S501 - no TLS here
+    answer = httpx.get(f"{service.url}/functions/v1/openapi.json", verify=False, timeout=30)  # noqa: S501 - no TLS here
     assert answer.headers["access-control-allow-origin"] == "*"
     document: dict[str, Any] = answer.json()
     return document

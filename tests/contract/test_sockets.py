@@ -147,7 +147,7 @@ async def test_a_reader_that_never_reads_is_cut_off_and_comes_back(
     make_service: Callable[..., Service],
 ) -> None:
     service = make_service(
-        COTERIE_STALL_SECONDS="0.5", COTERIE_SOCKETS_SESSION="1", COTERIE_LIMIT_SOCKETS="1000000"
+        COTERIE_STALL_SECONDS="2", COTERIE_SOCKETS_SESSION="1", COTERIE_LIMIT_SOCKETS="1000000"
     )
     alice, slow = await Device.guest(service.url), await Device.guest(service.url)
     group = await alice.create_group()

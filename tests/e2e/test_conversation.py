@@ -28,6 +28,7 @@ def test_a_third_is_let_in_by_another_member_while_the_inviter_is_away(meet: Mee
     link = alice.invite()
     bob.join(link)
     alice.sees_notice("joined")
+    alice.posted()  # so she has handed the invite over to Bob
     alice.page.close()
     carol.join(link)
     carol.say("Who let me in?")

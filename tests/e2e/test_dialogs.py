@@ -5,13 +5,12 @@ from __future__ import annotations
 from playwright.sync_api import Route, expect
 
 from tests.e2e.conftest import Meet
-from tests.e2e.people import SOON_MS
 
 
 def test_a_dialog_is_not_left_by_a_slip(meet: Meet) -> None:
     alice = meet("Alice")
     alice.page.goto(alice.origin)
-    alice.page.get_by_role("button", name="Restore a backup…").click(timeout=SOON_MS)
+    alice.page.get_by_role("button", name="Restore a backup…").click()
     dialog = alice.page.get_by_role("dialog")
     field = dialog.get_by_label("Passphrase of the backup")
     field.fill("typed with care")
@@ -52,4 +51,4 @@ def test_what_cannot_be_taken_back_any_more_is_seen_to_its_end(meet: Meet) -> No
     expect(dialog.get_by_role("button", name="Cancel")).to_be_disabled()
     for route in asked:
         route.continue_()
-    expect(alice.page.get_by_label("What should others call you?")).to_be_visible(timeout=SOON_MS)
+    expect(alice.page.get_by_label("What should others call you?")).to_be_visible()

@@ -10,7 +10,6 @@ from playwright.sync_api import expect
 
 import coterie_mls
 from tests.e2e.conftest import Meet
-from tests.e2e.people import SOON_MS
 from tests.e2e.plain_proxy import without_websockets
 from tests.support.server import Service
 
@@ -52,10 +51,10 @@ def test_a_swapped_key_package_is_not_let_in(service: Service, meet: Meet) -> No
         alice.say("still only us")
         alice.all_sent()
         assert "joined" not in alice.codes()
-        expect(bob.page.get_by_role("heading", name="Waiting to be let in")).to_be_visible(timeout=SOON_MS)
+        expect(bob.page.get_by_role("heading", name="Waiting to be let in")).to_be_visible()
         lying = False
         alice.reload()
-        expect(bob.composer).to_be_visible(timeout=SOON_MS)
+        expect(bob.composer).to_be_visible()
 
 
 class Deceiver:
@@ -101,7 +100,7 @@ def test_a_welcome_into_another_group_is_refused(service: Service, meet: Meet) -
         link = alice.invite()
         deceiver.group = alice.page.url.partition("#g=")[2]
         bob.ask(link)
-        expect(bob.page.get_by_role("heading", name="Joining did not work")).to_be_visible(timeout=SOON_MS)
+        expect(bob.page.get_by_role("heading", name="Joining did not work")).to_be_visible()
         refusal = bob.page.get_by_role("main").get_by_text("a group that does not come from this link")
         expect(refusal).to_be_visible()
         bob.page.get_by_role("button", name="All right").click()

@@ -69,16 +69,16 @@ def test_what_one_tab_changes_of_the_person_the_others_know(meet: Meet) -> None:
     alice = meet("Alice")
     first, second = alice.page, alice.new_page()
     second.goto(alice.origin)
-    expect(second.get_by_label("What should others call you?")).to_be_visible(timeout=SOON_MS)
+    expect(second.get_by_label("What should others call you?")).to_be_visible()
     alice.start()
-    expect(second.get_by_role("button", name="New group")).to_be_enabled(timeout=SOON_MS)
+    expect(second.get_by_role("button", name="New group")).to_be_enabled()
     alice.page = second
     alice.create("Friends")
     second.get_by_role("button", name="Settings").click()
     second.get_by_role("button", name="Sign out…").click()
     second.get_by_role("dialog").get_by_role("button", name=re.compile("^Sign out")).click()
     for page in (first, second):
-        expect(page.get_by_label("What should others call you?")).to_be_visible(timeout=SOON_MS)
+        expect(page.get_by_label("What should others call you?")).to_be_visible()
 
 
 def test_a_link_of_a_group_one_is_in_opens_the_group(meet: Meet) -> None:
@@ -89,7 +89,7 @@ def test_a_link_of_a_group_one_is_in_opens_the_group(meet: Meet) -> None:
     bob.join(link)
     for person in (alice, bob):
         person.page.goto(link)
-        expect(person.composer).to_be_visible(timeout=SOON_MS)
+        expect(person.composer).to_be_visible()
         assert "#1." not in person.page.url, "the secret must leave the address bar"
     assert alice.page.get_by_role("navigation").get_by_role("button", name="Friends").count() == 1
 
@@ -104,7 +104,7 @@ def test_two_profiles_never_share_a_key_and_equal_names_are_told_apart(meet: Mee
     for person in (alice, twin):
         person.page.get_by_role("button", name="Members and more").click()
         keys = person.page.get_by_role("dialog").locator("li code")
-        expect(keys).to_have_count(2, timeout=SOON_MS)
+        expect(keys).to_have_count(2)
         seen.append(sorted(keys.all_inner_texts()))
     assert seen[0] == seen[1]
     assert len(set(seen[0])) == 2

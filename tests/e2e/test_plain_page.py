@@ -40,7 +40,7 @@ def test_a_conversation_with_the_client_installed_by_micropip(
     page.route(f"{service.url}/pyodide/*", _file(PYODIDE))  # type: ignore[arg-type]
     page.route(f"{service.url}/plain/*", _file(PLAIN))  # type: ignore[arg-type]
     page.goto(f"{service.url}/plain/")
-    page.wait_for_function("globalThis.person", timeout=3 * SOON_MS)
+    page.wait_for_function("globalThis.person", timeout=SOON_MS)
     page.evaluate("link => person.join(link, 'Paula')", link)
     alice.sees_notice("joined")
     alice.say("hello page")

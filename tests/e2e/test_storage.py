@@ -10,7 +10,7 @@ from playwright.sync_api import BrowserType, expect
 
 from tests.at_rest.chromium import profile
 from tests.e2e.conftest import Meet
-from tests.e2e.people import SOON_MS, Person
+from tests.e2e.people import Person
 from tests.support.server import Service
 
 PASSPHRASE = "four words that nobody says"
@@ -72,11 +72,11 @@ def back_up(person: Person, file: Path) -> None:
     expect(dialog.get_by_role("button", name="Make the backup")).to_be_disabled()
     expect(dialog.get_by_label("The same again")).to_have_accessible_description("Not the same yet.")
     dialog.get_by_label("The same again").fill(PASSPHRASE)
-    with person.page.expect_download(timeout=SOON_MS) as download:
+    with person.page.expect_download() as download:
         keys.press("Enter")
     download.value.save_as(file)
     said = dialog.get_by_role("status")
-    expect(said).to_contain_text("The backup is in your downloads", timeout=SOON_MS)
+    expect(said).to_contain_text("The backup is in your downloads")
     expect(dialog.locator(".dialog-foot").get_by_role("button", name="Close")).to_be_focused()
     keys.press("Enter")
     expect(dialog).to_be_hidden()
@@ -89,10 +89,10 @@ def restored(person: Person, file: Path) -> None:
     dialog.get_by_label("Backup file").set_input_files(file)
     dialog.get_by_label("Passphrase of the backup").fill("not this one")
     person.page.keyboard.press("Enter")
-    expect(dialog.locator("form").get_by_role("alert")).to_contain_text("not the passphrase", timeout=SOON_MS)
+    expect(dialog.locator("form").get_by_role("alert")).to_contain_text("not the passphrase")
     dialog.get_by_label("Passphrase of the backup").fill(PASSPHRASE)
     person.page.keyboard.press("Enter")
-    expect(dialog.get_by_text("Restored: 4 lines, in 1 group.")).to_be_visible(timeout=SOON_MS)
+    expect(dialog.get_by_text("Restored: 4 lines, in 1 group.")).to_be_visible()
     dialog.get_by_role("button", name="Close", exact=True).last.click()
 
 
@@ -127,7 +127,7 @@ def test_a_backup_is_read_in_another_browser(meet: Meet, tmp_path: Path) -> None
     again.sees("hello Bob", "hello Alice")
     again.page.goto(link)
     again.page.get_by_role("button", name="Join", exact=True).click()
-    expect(again.composer).to_be_visible(timeout=SOON_MS)
+    expect(again.composer).to_be_visible()
     bob.say("welcome back")
     again.sees("hello Bob", "hello Alice", "welcome back")
 
@@ -140,15 +140,13 @@ def test_storage_that_is_cleared_while_one_writes_is_said_at_once(meet: Meet) ->
     bob.join(link)
     alice.sees_notice("joined")
     clear(alice, "all")
-    expect(alice.page.get_by_role("heading", name="What Coterie kept here is gone")).to_be_visible(
-        timeout=SOON_MS
-    )
+    expect(alice.page.get_by_role("heading", name="What Coterie kept here is gone")).to_be_visible()
     alice.page.get_by_role("button", name="Reload the page").click()
-    expect(alice.page.get_by_text("no longer holds your groups")).to_be_visible(timeout=SOON_MS)
+    expect(alice.page.get_by_text("no longer holds your groups")).to_be_visible()
     alice.join(link)
     bob.page.get_by_role("button", name="Members and more").click()
     keys = bob.page.get_by_role("dialog").locator("li code")  # shown where two have one name
-    expect(keys).to_have_count(2, timeout=SOON_MS)
+    expect(keys).to_have_count(2)
     assert len(set(keys.all_inner_texts())) == 2, "a device that lost its storage has come with its old key"
 
 
@@ -159,11 +157,11 @@ def test_storage_that_was_evicted_is_begun_anew_from_whichever_tab(meet: Meet) -
     alice.create("Friends")
     other = alice.page.context.new_page()
     other.goto(alice.origin)
-    expect(other.get_by_text("Friends").first).to_be_visible(timeout=SOON_MS)
+    expect(other.get_by_text("Friends").first).to_be_visible()
     clear(alice, "indexeddb")
-    expect(other.get_by_role("heading", name="What Coterie kept here is gone")).to_be_visible(timeout=SOON_MS)
+    expect(other.get_by_role("heading", name="What Coterie kept here is gone")).to_be_visible()
     other.get_by_role("button", name="Reload the page").click()
-    expect(other.get_by_text("no longer holds your groups")).to_be_visible(timeout=SOON_MS)
+    expect(other.get_by_text("no longer holds your groups")).to_be_visible()
     expect(other.get_by_role("heading", name="What Coterie kept here is gone")).to_have_count(0)
     expect(other.get_by_text("Friends")).to_have_count(0)
 
@@ -176,10 +174,10 @@ def test_storage_that_was_evicted_is_said_at_the_start(meet: Meet) -> None:
     alice.page.goto("about:blank")
     clear(alice, "indexeddb")
     alice.page.goto(link)
-    expect(alice.page.get_by_role("heading", name="Join “Friends”")).to_be_visible(timeout=SOON_MS)
+    expect(alice.page.get_by_role("heading", name="Join “Friends”")).to_be_visible()
     expect(alice.page.get_by_text("no longer holds your groups")).to_be_visible()
     alice.page.get_by_role("button", name="Not now").click()
-    expect(alice.page.get_by_text("no longer holds your groups")).to_be_visible(timeout=SOON_MS)
+    expect(alice.page.get_by_text("no longer holds your groups")).to_be_visible()
     expect(alice.page.get_by_role("button", name="Restore a backup…")).to_be_enabled()
 
 
@@ -195,7 +193,7 @@ def test_a_damaged_row_costs_its_group_and_no_other(meet: Meet) -> None:
     alice.page.evaluate(FLIP)
     alice.page.goto(alice.origin)
     said = alice.page.get_by_role("alert").get_by_text("is damaged and set aside: the group")
-    expect(said).to_be_visible(timeout=SOON_MS)
+    expect(said).to_be_visible()
     damaged = "One" if "“One”" in said.inner_text() else "Two"
     alice.page.get_by_role("navigation").get_by_role("button", name=damaged).click()
     alice.sees(f"said in {damaged}")
@@ -220,13 +218,13 @@ def test_a_full_storage_keeps_the_line_and_lets_one_try_again(meet: Meet) -> Non
     alice.page.get_by_role("button", name="Members and more").click()
     bob.say("for a full disk")
     dialog = alice.page.get_by_role("dialog")
-    expect(dialog.get_by_role("alert").get_by_text("no space left")).to_be_visible(timeout=SOON_MS)
+    expect(dialog.get_by_role("alert").get_by_text("no space left")).to_be_visible()
     # it is within reach, not behind the dialog
     dialog.get_by_role("button", name="Put this message away").click()
     expect(dialog.get_by_text("no space left")).to_be_hidden()
     alice.page.keyboard.press("Escape")
     alice.say("no room for this")
-    expect(alice.page.get_by_role("alert").get_by_text("no space left")).to_be_visible(timeout=SOON_MS)
+    expect(alice.page.get_by_role("alert").get_by_text("no space left")).to_be_visible()
     expect(alice.composer).to_have_value("no room for this")
     alice.sees("before")
     alice.page.evaluate("indexedDB.deleteDatabase('filler')")
@@ -243,23 +241,23 @@ def test_the_settings_say_what_the_browser_promises(meet: Meet) -> None:
     alice.start()
     alice.create("Friends")
     hint = alice.page.get_by_role("region", name="Storage", exact=True)
-    expect(hint.get_by_text("has not promised to keep")).to_be_visible(timeout=SOON_MS)
+    expect(hint.get_by_text("has not promised to keep")).to_be_visible()
     hint.get_by_role("button", name="Not now").click()
     expect(hint).to_be_hidden()
     alice.reload()
     expect(hint).to_be_hidden()
     alice.page.get_by_role("button", name="Settings").click()
     part = alice.page.get_by_role("dialog").get_by_role("region", name="Storage and backup")
-    expect(part.get_by_text("may delete it when space is short")).to_be_visible(timeout=SOON_MS)
+    expect(part.get_by_text("may delete it when space is short")).to_be_visible()
     part.get_by_role("button", name="Ask the browser to keep it").click()
-    expect(part.get_by_text("The browser did not agree")).to_be_visible(timeout=SOON_MS)
+    expect(part.get_by_text("The browser did not agree")).to_be_visible()
     grant = alice.context.browser.new_browser_cdp_session() if alice.context.browser else None
     assert grant
     page = alice.context.new_cdp_session(alice.page)
     own = page.send("Target.getTargetInfo")["targetInfo"]["browserContextId"]
     grant.send("Browser.grantPermissions", {"permissions": ["durableStorage"], "browserContextId": own})
     part.get_by_role("button", name="Ask the browser to keep it").click()
-    expect(part.get_by_text("has promised not to delete it")).to_be_visible(timeout=SOON_MS)
+    expect(part.get_by_text("has promised not to delete it")).to_be_visible()
 
 
 def test_a_browser_that_may_keep_nothing_for_the_site_says_so(
@@ -274,7 +272,7 @@ def test_a_browser_that_may_keep_nothing_for_the_site_says_so(
     try:
         page = context.new_page()
         page.goto(service.url)
-        expect(page.get_by_text("does not let Coterie keep data")).to_be_visible(timeout=SOON_MS)
+        expect(page.get_by_text("does not let Coterie keep data")).to_be_visible()
     finally:
         context.close()
 
@@ -318,7 +316,7 @@ def test_why_the_browser_deleted_the_data_is_told(
     log.write_bytes(data)
     with profile(browser_type, folder, service.url) as ann:
         ann.page.goto(ann.origin)
-        expect(ann.page.get_by_label("What should others call you?")).to_be_visible(timeout=SOON_MS)
+        expect(ann.page.get_by_label("What should others call you?")).to_be_visible()
         assert [said for said in ann.complaints if "the browser has deleted this device's data" in said]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from playwright.sync_api import expect
 
 from tests.e2e.conftest import Meet
-from tests.e2e.people import SOON_MS
 from tests.e2e.plain_proxy import without_websockets
 from tests.support.server import Service
 
@@ -24,7 +23,7 @@ def test_everything_works_by_polling_where_websockets_are_blocked(service: Servi
         bob.say("two")
         carol.say("three")
         for person in (alice, bob, carol):
-            expect(person.page.locator("ol.lines .line .text")).to_have_count(3, timeout=SOON_MS)
+            expect(person.page.locator("ol.lines .line .text")).to_have_count(3)
         assert alice.texts() == bob.texts() == carol.texts()
 
 
@@ -64,9 +63,7 @@ def test_a_removed_member_reads_nothing_that_follows_and_the_old_link_is_dead(me
     expect(bob.composer).to_be_hidden()
     for person in (bob, carol):
         person.page.goto(link)
-        expect(person.page.get_by_role("heading", name="This link can't be used")).to_be_visible(
-            timeout=SOON_MS
-        )
+        expect(person.page.get_by_role("heading", name="This link can't be used")).to_be_visible()
     carol.join(alice.invite())
     alice.say("hello Carol")
     carol.sees("hello Carol")
@@ -80,12 +77,12 @@ def test_a_join_can_be_left_and_taken_back(meet: Meet) -> None:
     alice.page.close()
     bob.ask(link)
     waiting = bob.page.get_by_role("heading", name="Waiting to be let in to “Friends”")
-    expect(waiting).to_be_visible(timeout=SOON_MS)
+    expect(waiting).to_be_visible()
     bob.page.reload()
     bob.page.goto(link)  # a second time: it leads to the same place
-    expect(waiting).to_be_visible(timeout=SOON_MS)
+    expect(waiting).to_be_visible()
     bob.page.get_by_role("button", name="Take my request back").click()
-    expect(bob.page.get_by_role("heading", name="You took this request back")).to_be_visible(timeout=SOON_MS)
+    expect(bob.page.get_by_role("heading", name="You took this request back")).to_be_visible()
     bob.page.get_by_role("button", name="All right").click()
     alice.page = alice.new_page()
     alice.page.goto(alice.origin)

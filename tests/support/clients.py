@@ -11,8 +11,8 @@ import coterie
 from coterie import native
 from coterie.core.packages import FULL
 
-SOON = 20.0
-"""Seconds in which what must come, comes."""
+SOON = 60.0
+"""Seconds in which what must come, comes, on a busy machine too."""
 
 
 class Person:
