@@ -116,12 +116,8 @@ class Sessions:
         try:
             async with asyncio.timeout(PARTING):
                 return await self.token() if self._engine().session else None
-        except (
-            TimeoutError,
-            Unreachable,
-            RemoteError,
-            StorageError,
-        ):  # a full disk keeps nobody from deleting
+        # the last: a full disk keeps nobody from deleting
+        except (TimeoutError, Unreachable, RemoteError, StorageError):
             return None
 
     def forget(self) -> None:

@@ -32,9 +32,9 @@ async def together(url: str, folder: Path, *names: str) -> AsyncIterator[tuple[s
             await person.start()
         group_id = (await people[0].client.create_group(name="Friends"))["group_id"]
         link = (await people[0].client.create_invite(group_id=group_id))["link"]
-        for person in people[1:]:
+        for count, person in enumerate(people[1:], 2):
             await person.client.join(link=link, name=person.name)
-            await person.until(lambda person=person: joined(person, group_id, 2))
+            await person.until(lambda person=person, count=count: joined(person, group_id, count))
         for person in people:
             await person.until(lambda person=person: joined(person, group_id, len(people)))
         yield group_id, people
@@ -43,13 +43,13 @@ async def together(url: str, folder: Path, *names: str) -> AsyncIterator[tuple[s
             await person.client.close()
 
 
-async def joined(person: Person, group_id: str, least: int) -> bool:
+async def joined(person: Person, group_id: str, count: int) -> bool:
     """Whether this person is in the group, with so many members, and knows some names."""
     groups = [one["group_id"] for one in person.client._engine.snapshot("")["groups"]]
     if group_id not in groups:
         return False
     members = (await person.client.open_group(group_id=group_id))["members"]
-    return len(members) >= least and sum(bool(member["name"]) for member in members) > 1
+    return len(members) == count and sum(bool(member["name"]) for member in members) > 1
 
 
 async def may_send(person: Person, group_id: str) -> bool:
@@ -87,9 +87,8 @@ async def meet(group_id: str, people: list[Person], *before: str) -> None:
 
 async def test_a_profile_whose_file_was_copied_back(quick: Service, tmp_path: Path) -> None:
     async with together(quick.url, tmp_path, "Alice", "Bob") as (group_id, (alice, bob)):
-        await bob.until(
-            lambda: renewed(bob, group_id)
-        )  # a commit among what is lost breaks the group for the copy
+        # a commit among what is lost breaks the group for the copy
+        await bob.until(lambda: renewed(bob, group_id))
         await bob.client.send_text(group_id=group_id, text="one")
         await alice.sees(group_id, "one")
         await bob.client.close()
