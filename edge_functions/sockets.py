@@ -63,7 +63,8 @@ class Waiting:
 class Outbox:
     """Frames that wait to be written, bounded: who reads too slowly is cut off and comes back with its cursors.
 
-    The bounds may be passed by one frame, as a Welcome may be larger than they are.
+    The largest frame does not count for the size: a Welcome may be larger than the bound, and it must not be the short
+    frame behind it that ends the socket.
     """
 
     def __init__(self, max_frames: int, max_size: int, waiting: Waiting) -> None:
@@ -90,10 +91,10 @@ class Outbox:
         return len(self._frames) * 2 <= self._max_frames and self.size * 2 <= self._max_size
 
     def push(self, text: str) -> None:
-        """Append a frame; where the bounds are passed already the socket fails with `too_slow`."""
+        """Append a frame; one that the bounds have no place for fails the socket with `too_slow`."""
         if self.failed.done() or self._closed:
             return
-        if len(self._frames) >= self._max_frames or self.size > self._max_size:
+        if len(self._frames) >= self._max_frames or self._size_with(text) > self._max_size:
             self.fail(ServiceError(429, "too_slow"))
             return
         self._frames.append(text)
@@ -132,6 +133,13 @@ class Outbox:
         while self._frames:
             self._writing = self._frames.popleft()
             self._written()
+
+    def _size_with(self, text: str) -> int:
+        """What would wait behind the largest frame, with this one."""
+        size = self.size + len(text)
+        if size <= self._max_size:
+            return size
+        return size - max(map(len, (text, self._writing or "", *self._frames)))
 
     def _written(self) -> None:
         if self._writing is None:

@@ -45,15 +45,33 @@ async def test_a_frame_for_many_counts_once_and_the_slowest_is_ended_at_the_boun
     assert (waiting.size, waiting.outboxes) == (0, set())
 
 
-async def test_an_outbox_may_pass_its_bounds_by_one_frame() -> None:
-    outbox = Outbox(3, 10, Waiting(1000))
+async def test_the_largest_frame_of_an_outbox_does_not_count_for_its_size() -> None:
+    outbox = Outbox(10, 10, Waiting(1000))
     outbox.push("x" * 100)
     assert not outbox.has_room
+    outbox.push("y" * 10)
     assert not outbox.failed.done()
-    outbox.push("y")
+    outbox.push("z")
     assert outbox.failed.done()
     outbox.push("z")
     assert len(outbox) == 0, "what has failed keeps nothing"
+
+
+async def test_a_second_frame_above_the_bound_has_no_place_in_an_outbox() -> None:
+    outbox = Outbox(10, 10, Waiting(1000))
+    outbox.push("x" * 100)
+    assert await outbox.take() == "x" * 100
+    outbox.push("y" * 11)
+    assert outbox.failed.done(), "the first one is still being written"
+
+
+async def test_an_outbox_has_a_most_of_frames() -> None:
+    outbox = Outbox(3, 10, Waiting(1000))
+    for _ in range(3):
+        outbox.push("y")
+    assert not outbox.failed.done()
+    outbox.push("y")
+    assert outbox.failed.done()
 
 
 async def test_room_is_there_again_when_a_frame_was_written() -> None:
@@ -192,6 +210,17 @@ async def test_a_slow_reader_gets_everything_at_its_pace(make_service: Callable[
         (await alice.send(group)).ok()
         await socket.until_seq(group.group_id, 50)
     assert socket.seqs(group.group_id) == list(range(2, 51))
+
+
+async def test_a_last_message_larger_than_the_bound_ends_nobody(make_service: Callable[..., Service]) -> None:
+    """What follows it at once is short: that the reader has caught up."""
+    service = make_service(COTERIE_QUEUE_BYTES="100000")
+    alice = await Device.guest(service.url)
+    group = await alice.create_group()
+    await send_large(alice, group, 1)
+    async with listening(service.url, alice) as socket:
+        assert (await socket.until("caught_up"))["seq"] == 1
+        assert socket.seqs(group.group_id) == [1]
 
 
 async def test_a_large_frame_comes_whole_with_pings_between_its_pieces(service: Service) -> None:
