@@ -19,6 +19,8 @@ from edge_functions.metrics import fanned_out
 from edge_functions.sockets import Position, Socket, envelope_frame, frame
 
 _PAGE = 200
+_EMPTY_PAGES = 2
+"""So many in a row that lead nowhere: one may be older than what the feed has served."""
 _Frames = list[tuple[int, str]]
 """Envelopes as JSON text, with their seq."""
 _Member = tuple[bool, int | None, int | None]
@@ -91,22 +93,25 @@ class Feeds:
             return
         feed = self.by_group.setdefault(group, Feed(group))
         feed.sockets.add(socket)
-        most = _PAGE
-        while True:
+        most, empty = _PAGE, 0
+        while empty < _EMPTY_PAGES:
             await socket.outbox.room()
             page = await self._page(socket, group, position, most)
             if socket.positions.get(group) is not position:
                 return  # dropped, or placed anew, which has a page of its own
             last, most = self._send_page(socket, page, position, most)
+            empty = 0 if page["envelopes"] else empty + 1
             if position.sent < last:
                 continue
-            if position.until is not None:
-                socket.outbox.push(frame("removed", group_id=group, until_seq=position.until))
+            if position.until == last:
+                socket.outbox.push(frame("removed", group_id=group, until_seq=last))
                 self.drop(socket, group)
                 return
-            if self._turn_live(feed, position, last):
+            if position.until is None and self._turn_live(feed, position, last):
                 socket.outbox.push(frame("caught_up", group_id=group, seq=last))
                 return
+        await asyncio.sleep(self._retry)  # its place has changed, and the news of that is on its way
+        socket.ask(None)
 
     async def _page(self, socket: Socket, group: str, position: Position, most: int) -> dict[str, Any]:
         """What the device may have beyond its position."""
@@ -192,16 +197,26 @@ class Feeds:
             (device, session): (alive, first, until)
             for device, session, alive, first, until in json.loads(row["members"])
         }
+        if row["last_seq"] is not None and row["last_seq"] < (position or 0):
+            self._went_back(feed)
+            return
         envelopes = zip(row["seqs"], row["envelopes"], strict=True)
         frames = [(seq, envelope_frame(text)) for seq, text in envelopes]
         if frames:
             feed.position = frames[-1][0]
-        elif feed.heard == announced:  # a standby without the log's end took over: do not ask for ever
+        elif feed.heard == announced:  # what was announced is not there: do not ask for ever
             feed.heard = position or 0
         feed.heard = max(feed.heard, row["last_seq"] or 0)
         for socket in feed.live():
             self._deliver_to(feed, socket, members.get(socket.key), frames)
         fanned_out(row["envelopes"])
+
+    @staticmethod
+    def _went_back(feed: Feed) -> None:
+        """A standby without the log's end took over, and gives its seqs anew: the clients compare their cursors."""
+        for socket in feed.live():
+            socket.outbox.fail(ServiceError(503, "unavailable"))
+        feed.position, feed.heard = None, 0
 
     def _deliver_to(self, feed: Feed, socket: Socket, member: _Member | None, frames: _Frames) -> None:
         if member is None:  # turned live while the query ran

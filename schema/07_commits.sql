@@ -132,6 +132,10 @@ begin
   insert into coterie.welcomes (group_id, device_id, seq, welcome, sender_device, sender_user)
   select p_group, w.device, v_send.next_seq, w.welcome, v_me, coterie.my_user() from unnest(p_welcomed, p_welcomes) w (device, welcome);
   if p_end_invites then perform coterie.end_invites(p_group); end if;
+  if p_counter is null then -- who comes back is in, also where a Welcome of theirs still waits: they are delivered to
+    update coterie.group_members set joined_at = coalesce(joined_at, v_now) where group_id = p_group and device_id = v_me;
+    delete from coterie.welcomes where group_id = p_group and device_id = v_me;
+  end if;
   perform coterie.announce(p_group, v_send.next_seq), coterie.announce(p_group, 0);
   return json_build_object('seq', v_send.next_seq, 'epoch', p_epoch + 1, 'server_time', coterie.rfc3339(v_now));
 end $$;
@@ -146,6 +150,7 @@ declare
 begin
   perform set_config('coterie.claims', p_claims::text, true), set_config('role', 'coterie_member', true);
   v_me := coterie.enter_device();
+  perform from coterie.group_seq where group_id = p_group for update; -- first, as every sender does: else both may wait
   perform from coterie.groups where group_id = p_group for no key update;
   if not found then perform coterie.fail(403, 'not_a_member'); end if;
   v_now := clock_timestamp();

@@ -82,5 +82,8 @@ def called(turn: Turn, row: Outgoing, status: int, body: dict[str, Any]) -> None
             made = turn.get(Invite, row.fields["invite_id"])
             if made:
                 turn.put(made.with_(ended=True))
+        code = str(body.get("code", "refused"))
         sentence = str(body.get("message") or f"The service answered {status}.")
-        turn.show("problem", code=str(body.get("code", "refused")), sentence=sentence)
+        turn.show("problem", code=code, sentence=sentence)
+        if code == "not_a_member":  # removed before it came in: no socket tells it, the log does
+            turn.do(CatchUp(row.group_id))

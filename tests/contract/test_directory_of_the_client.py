@@ -80,6 +80,34 @@ async def _declined_is_gone_at_the_service_too(alice: Person, bob: Person) -> No
     assert await bob.client.invitations() == []
 
 
+async def test_who_accepts_after_being_removed_is_told(friends: tuple[str, Person, Person]) -> None:
+    """No socket tells a device that has not entered; the Welcome that it kept still opens."""
+    _, alice, bob = friends
+    await stocked(bob)
+    group_id = (await alice.client.create_group(name="Too late"))["group_id"]
+    (person,) = await alice.client.people()
+    await alice.client.add_person(group_id=group_id, user_id=person["user_id"])
+    await bob.invitation()
+
+    async def others() -> list[str]:
+        members = (await alice.client.open_group(group_id=group_id))["members"]
+        return [member["identity"] for member in members if not member["me"]]
+
+    (identity,) = await alice.until(others)
+    await alice.client.remove_member(group_id=group_id, identity=identity)
+
+    async def alone() -> bool:
+        return not await others()
+
+    await alice.until(alone)
+    await bob.client.accept_invitation(group_id=group_id)
+
+    async def out() -> bool:
+        return bool((await bob.client.open_group(group_id=group_id))["group"]["state"] == "removed")
+
+    await bob.until(out)
+
+
 async def test_key_packages_are_drained_and_refilled(friends: tuple[str, Person, Person]) -> None:
     """Alice claims Bob's until fewer than 25 are left: he is told, makes the rest and posts it."""
     _, alice, bob = friends

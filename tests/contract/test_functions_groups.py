@@ -12,6 +12,7 @@ from coterie_wire import CommitData, ContentType, Envelope, SenderType
 from tests.support import mls
 from tests.support.caller import Answer, Device, Group, new_id
 from tests.support.server import Service
+from tests.support.socket_client import listening
 
 
 async def people(service: Service, count: int) -> list[Device]:
@@ -439,6 +440,22 @@ async def test_a_rejoin_is_a_public_commit_that_changes_no_roster(service: Servi
         "counter": 0,
     }
     (await eve.call("send_commit", **body)).refused(403, "not_a_member")
+
+
+async def test_who_comes_back_while_a_welcome_waits_is_in_and_is_delivered_to(service: Service) -> None:
+    """Removed, added anew with a Welcome, and back by a rejoin instead."""
+    group, (alice, bob) = await group_of(service, 2)
+    (await alice.commit(group, remove=[bob.device_id])).ok()
+    (await alice.commit(group, add=[bob.device_id])).ok()
+    rejoin = mls.public_commit(group.mls_id, group.epoch).hex()
+    (await bob.commit(group, commit=rejoin, counter=0)).ok()
+    assert (await bob.call("welcomes_list")).ok()["welcomes"] == []
+    (listed,) = (await bob.call("groups_list")).ok()["groups"]
+    assert listed["joined"] is True
+    async with listening(service.url, bob, {group.group_id: 2}) as socket:
+        assert (await socket.until("caught_up"))["seq"] == 4
+        (await alice.send(group)).ok()
+        await socket.until_seq(group.group_id, 5)
 
 
 async def test_commits_that_change_no_roster_come_rarely(make_service: Callable[..., Service]) -> None:

@@ -16,11 +16,18 @@ class Log:
 
     def __init__(self) -> None:
         self.last = 0
+        self.ends: dict[str, int] = {}
+        """Where a device's pages end, before the log does."""
+        self.until: dict[str, int] = {}
+        """What a socket's opening says of it."""
+        self.asked: list[str] = []
+        """Who opened or asked for a page, in order: `open early`, `page early`."""
         self.held: dict[str, asyncio.Event] = {}
         self.waiting = asyncio.Event()
 
     async def answer(self, name: str) -> None:
         """The query has read its snapshot; its answer is on the way."""
+        await asyncio.sleep(0)
         if name in self.held:
             self.waiting.set()
             await self.held[name].wait()
@@ -29,10 +36,12 @@ class Log:
         """`deliver_open_v1` and `get_messages_v1`; a user is named like their device."""
         name = json.loads(claims)["sub"]
         if "deliver_open" in statement:
-            group = {"group_id": GROUP, "from_seq": 1, "until_seq": None}
+            self.asked.append(f"open {name}")
+            group = {"group_id": GROUP, "from_seq": 1, "until_seq": self.until.get(name)}
             return json.dumps({"device_id": name, "groups": [group], "pending": [], "joins": [], **NOTHING})
         _, after, limit = arguments
-        last = self.last
+        self.asked.append(f"page {name}")
+        last = self.ends.get(name, self.last)
         await self.answer(name)
         return json.dumps(
             {"envelopes": [{"seq": seq} for seq in range(after + 1, last + 1)][:limit], "last_seq": last}

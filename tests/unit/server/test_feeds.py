@@ -1,6 +1,7 @@
 """The races between catching up and serving live, one step at a time."""
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -164,4 +165,64 @@ async def test_who_is_placed_anew_while_a_page_is_on_its_way_gets_it_once(hub: H
         await one.until(2)
     assert one.seqs == [1, 2]
     await one.stop()
+    await hub.stop()
+
+
+async def test_who_was_removed_asks_at_a_pace_until_the_word_of_it_is_there(hub: Hub, log: Log) -> None:
+    """The device's pages end with its removal, which the log knows before the socket's place does."""
+    async with asyncio.timeout(10):
+        early = Reader(hub, "early")
+        append(hub, log)
+        append(hub, log)
+        await early.until(2)
+        log.ends["late"] = 1
+        late = Reader(hub, "late")
+        await late.until(1)
+        while log.asked.count("open late") < 3:
+            await asyncio.sleep(0.001)
+        assert log.asked.count("page late") <= 3 * log.asked.count("open late")
+        log.until["late"] = 1
+        assert json.loads(await late.socket.outbox.take())["type"] == "removed"
+        assert log.asked.count("page late") <= 3 * log.asked.count("open late")
+    for one in (early, late):
+        await one.stop()
+    await hub.stop()
+
+
+async def test_an_old_word_of_a_removal_does_not_end_what_goes_on(hub: Hub, log: Log) -> None:
+    """Removed at 1 and added again, and an answer that was read before comes after: pages go on beyond it."""
+    async with asyncio.timeout(10):
+        one = Reader(hub, "one")
+        append(hub, log)
+        append(hub, log)
+        await one.until(2)
+        await one.caught_up()
+        hub._feeds.place(one.socket, GROUP, 1, 1)
+        await one.caught_up()
+        append(hub, log)
+        await one.until(3)
+    assert one.seqs == [1, 2, 3]
+    await one.stop()
+    await hub.stop()
+
+
+async def test_a_log_that_lost_its_end_is_told_by_ending_the_sockets(hub: Hub, log: Log) -> None:
+    """A standby took over: seqs are given anew, and whoever waited for those after the old end would miss them."""
+    async with asyncio.timeout(10):
+        one = Reader(hub, "one")
+        for _ in range(3):
+            append(hub, log)
+        await one.until(3)
+        await one.caught_up()
+        log.last = 1
+        hub._look_again()
+        assert (await one.socket.outbox.failed).code == "unavailable"
+        hub.remove(one.socket)
+        again = Reader(hub, "again")
+        await again.caught_up()
+        append(hub, log)
+        await again.until(2)
+    assert again.seqs == [1, 2]
+    for each in (one, again):
+        await each.stop()
     await hub.stop()
