@@ -28,14 +28,16 @@ class Observed:
         self._name_of = name_of
         self._trusted = functools.lru_cache(1024)(lambda peer: _within(peer, proxies))
         self.stopping = False
-        """Set it, and `/ready` says 503 and connections end with their answer."""
+        """Set it, and `/ready` says 503."""
+        self.closing = False
+        """Set it, and connections end with their answer."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass it on and note what comes of it."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        answer = _Answer(send, self._id(scope), closing=self.stopping)
+        answer = _Answer(send, self._id(scope), closing=self.closing)
         scope["stopping"] = self.stopping
         token = request_id.set(answer.request)
         began = time.perf_counter()

@@ -161,9 +161,10 @@ class EmbeddedPostgres:
     def _stop_leftover(self) -> None:
         """End the Postgres of a service that was killed. We hold the lock, so nobody uses it."""
         pid_file = self._data / "postmaster.pid"
-        if not pid_file.exists():
+        try:
+            pid = pid_in(pid_file)
+        except FileNotFoundError:
             return
-        pid = pid_in(pid_file)
         if not runs(pid):
             return  # left to Postgres: by this file it finds processes of the dead one that still use its memory
         said = ""

@@ -114,6 +114,9 @@ class _Server(uvicorn.Server):
         if self._app.stopping:
             self.should_exit = self.force_exit = True
         self._app.stopping = True
+        self._app.closing = (
+            self._drain > 0
+        )  # else who comes back at once meets this process again, as it closes
         self._last_at = time.monotonic() + self._drain
 
     async def on_tick(self, counter: int) -> bool:
@@ -124,6 +127,7 @@ class _Server(uvicorn.Server):
             server.close()
         for listening in sockets or ():
             listening.close()
+        self._app.closing = True
         if not self.force_exit:
             await asyncio.sleep(_LAST_REQUESTS_SECONDS)
         await super().shutdown()

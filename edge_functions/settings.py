@@ -164,7 +164,7 @@ class Settings:
         "COTERIE_LISTEN_RETRY_SECONDS", 0.25, "between attempts to listen again", 0.001
     )
     queue_frames: int = setting("COTERIE_QUEUE_FRAMES", 2000, "frames that may wait for a slow socket", 1)
-    queue_bytes: int = setting("COTERIE_QUEUE_BYTES", 8 * 2**20, "and their size", 1)
+    queue_bytes: int = setting("COTERIE_QUEUE_BYTES", 8 * 2**20, "and their size, beside the largest", 1)
     queues_bytes: int = setting(
         "COTERIE_QUEUES_BYTES",
         256 * 2**20,

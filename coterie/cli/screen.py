@@ -132,9 +132,10 @@ async def _piped(source: int) -> AsyncIterator[str]:
                 data = os.read(source, 1 << 16)
             except OSError:
                 data = b""
-            if loop.is_closed():
+            try:
+                loop.call_soon_threadsafe(queue.put_nowait, data)
+            except RuntimeError:  # the loop is closed: nobody reads any more
                 return
-            loop.call_soon_threadsafe(queue.put_nowait, data)
 
     threading.Thread(target=read, daemon=True, name="coterie-stdin").start()
     decoder, rest = codecs.getincrementaldecoder("utf-8")(errors="replace"), ""

@@ -179,7 +179,8 @@ def polled(turn: Turn, answer: dict[str, Any]) -> None:
             return
     if join is None or join.state != "waiting":
         return
-    if status == "welcomed" and answer.get("group_id", "") is None:  # its Welcome has run out, or has a successor
+    # Its Welcome has run out, or has a successor.
+    if status == "welcomed" and answer.get("group_id", "") is None:
         status = "expired"
     if status in ENDED:
         _end(turn, join, status, ENDED[status])

@@ -25,7 +25,7 @@ SHARE = Sizes(rounds=3, committers=100, racers=30, messages=80, seed=SEED)
 @pytest.fixture(scope="module")
 def unlimited(make_service: Callable[..., Service]) -> Service:
     """A service that lets one address ask so much; claims lapse soon."""
-    return make_service(COTERIE_CLAIM_SECONDS="1", **UNLIMITED)
+    return make_service(COTERIE_CLAIM_SECONDS="3", **UNLIMITED)
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")

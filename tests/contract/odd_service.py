@@ -78,6 +78,7 @@ async def trapped(request: Request) -> Response:
 
 async def hang(request: Request) -> Response:
     """Never answers; ends when the client has gone."""
+    request.app.state.hanging += 1
     while (await request.receive())["type"] != "http.disconnect":
         pass
     request.app.state.hung_up += 1
@@ -96,7 +97,7 @@ async def drip(request: Request) -> Response:
 
 
 async def hung_up(request: Request) -> Response:
-    return JSONResponse({"hung_up": request.app.state.hung_up})
+    return JSONResponse({"hung_up": request.app.state.hung_up, "hanging": request.app.state.hanging})
 
 
 async def deliver(socket: WebSocket) -> None:
@@ -153,4 +154,5 @@ def make_app(extra: list[Route] | None = None) -> Starlette:
     app = Starlette(routes=[*ROUTES, *(extra or [])])
     app.state.trapped = 0
     app.state.hung_up = 0
+    app.state.hanging = 0
     return app

@@ -242,6 +242,7 @@ async def hello(url: str, world: World, who: str, expected: Expected) -> tuple[l
     """All frames that come for a hello that asks for the group, and what was said there meanwhile."""
     group = world.things.group
     async with listening(url, world.people["fellow"]) as witness, open_socket(url) as socket:
+        await witness.until("caught_up")  # from now on one feed serves both
         await socket.send("hello", token=world.token(who), cursors={group.group_id: 0})
         if (await socket.next())["type"] == "error":
             return socket.frames, ""

@@ -149,7 +149,7 @@ def one_function(name: str, database: str, log: Path) -> Iterator[str]:
             command, cwd=ROOT, env={**os.environ, "DATABASE_URL": database}, stdout=output, stderr=output
         )
     try:
-        while "Application startup complete" not in log.read_text():
+        while "Uvicorn running on" not in log.read_text():
             assert process.poll() is None, log.read_text()
         yield f"http://127.0.0.1:{port}"
     finally:

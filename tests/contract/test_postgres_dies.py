@@ -55,7 +55,8 @@ async def test_a_killed_postgres_comes_back_under_a_service_that_goes_on(own: Se
             await socket.until_seq(group.group_id, sent)
         await socket.settle()
     assert socket.seqs(group.group_id) == [2, 3]
-    assert own.log.read_text().count("Postgres ended by itself") == 2
+    # A third time it may end because processes of the one before still hold its memory.
+    assert own.log.read_text().count("Postgres ended by itself (status -9)") == 2
 
 
 async def test_a_service_that_stops_while_postgres_is_away_stops(own: Service) -> None:

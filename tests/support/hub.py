@@ -22,6 +22,7 @@ class Log:
         """What a socket's opening says of it."""
         self.asked: list[str] = []
         """Who opened or asked for a page, in order: `open early`, `page early`."""
+        self.opened = asyncio.Event()
         self.held: dict[str, asyncio.Event] = {}
         self.waiting = asyncio.Event()
 
@@ -37,6 +38,7 @@ class Log:
         name = json.loads(claims)["sub"]
         if "deliver_open" in statement:
             self.asked.append(f"open {name}")
+            self.opened.set()
             group = {"group_id": GROUP, "from_seq": 1, "until_seq": self.until.get(name)}
             return json.dumps({"device_id": name, "groups": [group], "pending": [], "joins": [], **NOTHING})
         _, after, limit = arguments

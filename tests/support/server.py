@@ -133,11 +133,18 @@ def _end_with_parent() -> None:
     ctypes.CDLL(None).prctl(1, int(signal.SIGTERM))
 
 
+_given: set[int] = set()
+"""Ports that this run has given out: the system may name one again before somebody listens there."""
+
+
 def free_port() -> int:
-    """A port that is free now."""
-    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as one:
-        port: int = one.getsockname()[1]
-    return port
+    """A port that is free now, and was not given before."""
+    while True:
+        with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as one:
+            port: int = one.getsockname()[1]
+        if port not in _given:
+            _given.add(port)
+            return port
 
 
 def with_database(url: str, name: str) -> str:

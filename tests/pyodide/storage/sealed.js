@@ -141,6 +141,7 @@ export async function renewed_by_the_clock() {
     const after = await record("clock");
     assert(after.renewed === now && after.place !== before.place, "the record is not that of new keys");
     await gone("clock", before.place);
+    await spare("clock", after.place);
     assert((await read(store, "mls")) === "aa ratchetr1s1", "the rows do not read under the new keys");
     now += 10 * MINUTES;
     await expect(0, "ten minutes after the renewal", ratchet);
@@ -188,6 +189,15 @@ async function gone(name, place) {
     if (!there) return;
   }
   throw new Error("the seed before is still there");
+}
+
+/** The next seed's file is there: with it a renewal is over. */
+async function spare(name, place) {
+  for (let round = 0; round < 1000; round += 1) {
+    const found = await seeds(name);
+    if (found.some(([other, seed]) => other !== place && seed.length === 32)) return;
+  }
+  throw new Error("there is no file for the next seed");
 }
 
 /** Locked, it opens for nobody; a wrong passphrase changes nothing. */

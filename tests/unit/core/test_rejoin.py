@@ -221,7 +221,7 @@ def test_a_newcomer_whose_key_package_has_run_out_meanwhile(office: PostOffice) 
     group_id, (alice, bob) = friends(office, "Alice", "Bob")
     carol = office.device("Carol")
     assert carol.engine.backend
-    package = carol.engine.backend.create_key_package(lifetime=1).bytes
+    package = carol.engine.backend.create_key_package(lifetime=2).bytes
     bob.online = False
     mallory.commit(office, alice, group_id, add=[package], data=CommitData(added=(carol.device_id,)))
     run_out(carol, package)

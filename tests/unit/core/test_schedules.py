@@ -120,8 +120,6 @@ schedules = st.lists(st.tuples(st.sampled_from(FREQUENT), st.integers(0, 3)), mi
 
 @settings(
     max_examples=150,
-    derandomize=True,
-    deadline=None,
     phases=(Phase.explicit, Phase.generate, Phase.shrink),
     suppress_health_check=list(HealthCheck),
 )

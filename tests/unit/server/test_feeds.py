@@ -179,7 +179,8 @@ async def test_who_was_removed_asks_at_a_pace_until_the_word_of_it_is_there(hub:
         late = Reader(hub, "late")
         await late.until(1)
         while log.asked.count("open late") < 3:
-            await asyncio.sleep(0.001)
+            log.opened.clear()
+            await log.opened.wait()
         assert log.asked.count("page late") <= 3 * log.asked.count("open late")
         log.until["late"] = 1
         assert json.loads(await late.socket.outbox.take())["type"] == "removed"
