@@ -114,9 +114,8 @@ class _Server(uvicorn.Server):
         if self._app.stopping:
             self.should_exit = self.force_exit = True
         self._app.stopping = True
-        self._app.closing = (
-            self._drain > 0
-        )  # else who comes back at once meets this process again, as it closes
+        # With nobody to drain for, who comes back at once would meet this process again, as it closes.
+        self._app.closing = self._drain > 0
         self._last_at = time.monotonic() + self._drain
 
     async def on_tick(self, counter: int) -> bool:

@@ -172,7 +172,10 @@ class Settings:
         1,
     )
     stall_seconds: float = setting(
-        "COTERIE_STALL_SECONDS", 30.0, "a socket whose peer reads nothing is closed after", 0.001
+        "COTERIE_STALL_SECONDS",
+        30.0,
+        "a socket whose peer has not taken a frame whole is closed after",
+        0.001,
     )
     sockets_session: int = setting(
         "COTERIE_SOCKETS_SESSION", 10, "open sockets of a session, in a process", 1

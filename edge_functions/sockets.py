@@ -49,7 +49,7 @@ class Waiting:
             self.size -= len(text)
 
     def end_stalled(self, seconds: float) -> None:
-        """End those whose reader has taken nothing for so long."""
+        """End those whose reader has not taken a frame whole for so long."""
         before = time.monotonic() - seconds
         for outbox in [one for one in self.outboxes if one.writing_since < before]:
             outbox.fail(ServiceError(429, "too_slow"))

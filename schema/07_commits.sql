@@ -150,7 +150,7 @@ declare
 begin
   perform set_config('coterie.claims', p_claims::text, true), set_config('role', 'coterie_member', true);
   v_me := coterie.enter_device();
-  perform from coterie.group_seq where group_id = p_group for update; -- first, as every sender does: else both may wait
+  perform from coterie.group_seq where group_id = p_group for update; -- first, as every sender does: else a deadlock
   perform from coterie.groups where group_id = p_group for no key update;
   if not found then perform coterie.fail(403, 'not_a_member'); end if;
   v_now := clock_timestamp();

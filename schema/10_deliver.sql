@@ -15,7 +15,8 @@ begin
     'groups', (
       select coalesce(json_agg(json_build_object(
         'group_id', m.group_id, 'from_seq', m.from_seq, 'until_seq', m.until_seq)), '[]')
-      from coterie.group_members m where m.device_id = v_me and m.joined_at is not null),
+      from coterie.group_members m
+      where m.device_id = v_me and (m.joined_at is not null or m.until_seq is not null)), -- out before it was in: that too
     'pending', coterie.pending(),
     'joins', (
       select coalesce(json_agg(coterie.poll_json(j) order by j.created_at), '[]')

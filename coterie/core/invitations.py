@@ -205,10 +205,10 @@ def decline(turn: Turn, group_id: str) -> None:
     for ref in _refs_of_ours(turn, invitation):
         packages.used(turn, ref)
     group = turn.get(Group, invitation.key)
-    if group and not group.over and invitation.state == "failed":
+    if group and not group.over and (invitation.state == "failed" or group.why != "added_anew"):
         _put_away(turn, group, invitation)
     else:
-        if group and group.why == "added_anew":
+        if group and not group.over:
             group = outbox.give_up(turn, group, "not_a_member", "you left the group before it went out.")
             lines.save(turn, lines.notice(turn, group.with_(state="left", why="left_self"), "left_self"))
         turn.put(invitation.with_(state="declined", welcome=b""))

@@ -22,6 +22,8 @@ ENDED = {
     "expired": "The invite link ended before anybody let you in.",
     "cancelled": "You cancelled this request.",
 }
+GONE = "You were let in, but what let you in is not kept any more. Ask for a new link."
+"""The Welcome ran out, another one took its place, or this device was removed before it came."""
 NOT_OURS = (
     "The service handed over a group that does not come from this link. It was refused; nothing was joined."
 )
@@ -179,10 +181,10 @@ def polled(turn: Turn, answer: dict[str, Any]) -> None:
             return
     if join is None or join.state != "waiting":
         return
-    # Its Welcome has run out, or has a successor.
     if status == "welcomed" and answer.get("group_id", "") is None:
-        status = "expired"
-    if status in ENDED:
+        _end(turn, join, "failed", GONE)
+        turn.backend.delete_key_package(join.key_package_ref)
+    elif status in ENDED:
         _end(turn, join, status, ENDED[status])
         turn.backend.delete_key_package(join.key_package_ref)
     elif status == "welcomed":

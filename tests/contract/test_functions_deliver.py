@@ -196,6 +196,18 @@ async def test_a_group_left_long_ago_comes_only_when_asked_for(service: Service)
     assert socket.seqs(group.group_id) == [2]
 
 
+async def test_who_was_removed_before_coming_in_gets_the_removal_when_asking_for_it(service: Service) -> None:
+    """A Welcome that was kept opens later, too, and nothing else would say that the group is closed to them."""
+    alice, bob = await Device.guest(service.url), await Device.guest(service.url)
+    group = await alice.create_group()
+    (await alice.commit(group, add=[bob.device_id])).ok()
+    (await alice.commit(group, remove=[bob.device_id])).ok()
+    (await bob.call("group_join", group_id=group.group_id)).refused(403, "not_a_member")
+    async with listening(service.url, bob, {group.group_id: 1}) as socket:
+        assert (await socket.until("removed"))["until_seq"] == 2
+    assert socket.seqs(group.group_id) == [2]
+
+
 async def test_a_removed_device_that_was_away_gets_the_removing_commit(service: Service) -> None:
     alice, bob = await Device.guest(service.url), await Device.guest(service.url)
     group = await alice.create_group()

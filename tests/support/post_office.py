@@ -393,6 +393,9 @@ class PostOffice(Directory):
         room.epoch += 1
         room.counters.clear()
         room.group_info = bytes.fromhex(body["group_info"])
+        if not body["counter"]:  # a rejoin enters the group
+            room.delivers.add(caller.device_id)
+            room.welcomes.pop(caller.device_id, None)
         for device_id in body["removed"]:
             first, last = room.members[device_id]
             room.members[device_id] = (first, seq if last is None else last)

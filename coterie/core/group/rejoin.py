@@ -14,7 +14,7 @@ from coterie.core import people, views
 from coterie.core.effects import Call, LookAgain
 from coterie.core.group import lines, outbox, pace
 from coterie.core.mls import Member
-from coterie.core.records import Group, Invite, Outgoing, Sent
+from coterie.core.records import Group, Invitation, Invite, Outgoing, Sent
 from coterie.core.state import Turn
 from coterie_wire import Envelope, uuid_bytes
 
@@ -103,6 +103,10 @@ def back(turn: Turn, group: Group, row: Outgoing) -> Group:
     if missed:
         group = _unsure(turn, group)
     group = outbox.frame_anew(turn, group)
+    invitation = turn.get(Invitation, group.key)
+    if invitation:  # the service has dropped its Welcome: this device is in
+        turn.delete(invitation)
+        turn.show("invitation_gone", group_id=group.group_id)
     turn.show("members", group_id=group.group_id, members=views.members(turn, group))
     lines.drain(turn, group)
     return group

@@ -222,7 +222,7 @@ def test_a_group_of_the_services_own_is_refused_with_words(office: PostOffice) -
 
 
 def test_a_welcome_that_the_service_has_no_more_ends_the_join_and_accuses_nobody(office: PostOffice) -> None:
-    """It keeps one for a time, and not when a later one took its place or the device was removed."""
+    """It keeps one for a time, and not when a later one took its place or this device was removed."""
     _, alice, link = invited(office)
     alice.online = False
     bob = office.device("Bob")
@@ -231,7 +231,7 @@ def test_a_welcome_that_the_service_has_no_more_ends_the_join_and_accuses_nobody
     gone = {"group_id": None, "welcome_hex": None, "welcome_tag": None, "from_seq": None}
     bob.run(bob.engine.polled({"join_id": join_id, "status": "welcomed", **gone}, office.now))
     (join,) = bob.joins()
-    assert (join["state"], join["why"]) == ("expired", joining.ENDED["expired"])
+    assert (join["state"], join["why"]) == ("failed", joining.GONE)
 
 
 def test_another_group_under_the_links_own_tag_is_refused(office: PostOffice) -> None:

@@ -218,9 +218,9 @@ async def test_a_log_that_lost_its_end_is_told_by_ending_the_sockets(hub: Hub, l
         log.last = 1
         hub._look_again()
         assert (await one.socket.outbox.failed).code == "unavailable"
-        hub.remove(one.socket)
         again = Reader(hub, "again")
         await again.caught_up()
+        hub.remove(one.socket)
         append(hub, log)
         await again.until(2)
     assert again.seqs == [1, 2]
