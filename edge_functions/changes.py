@@ -118,7 +118,7 @@ class Changes:
         alive, from_seq, until_seq, joined = member
         if not alive:
             socket.ask(None)  # the database will say which it is: revoked or signed out
-        elif not joined:
+        elif not joined and until_seq is None:
             self._feeds.drop(socket, group)  # added anew: delivery begins again with group_join
         else:
             entered = group not in socket.positions

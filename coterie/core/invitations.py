@@ -10,13 +10,13 @@ import hashlib
 from datetime import datetime
 from typing import Any
 
-from coterie.core import causes, device, entering, packages, people, views
+from coterie.core import causes, device, entering, people, spent, views
 from coterie.core.effects import DIRECTORY_LANE, Call
 from coterie.core.group import lines, outbox
-from coterie.core.records import Group, Invitation, Outgoing, Package, group_key
+from coterie.core.records import Group, Invitation, Outgoing, group_key
 from coterie.core.state import Turn
 from coterie.errors import InviteError, StateError
-from coterie_wire import WireError, from_hex, integer, uuid_text, welcome_refs
+from coterie_wire import WireError, from_hex, integer, uuid_text
 
 MOST = 50
 MOST_BYTES = 16 << 20
@@ -68,7 +68,7 @@ def take(turn: Turn, raw: Any, *, alone: bool = False) -> None:
         return
     if _full(turn, invitation):
         return
-    if not _refs_of_ours(turn, invitation):
+    if not spent.named(turn, invitation.welcome):
         invitation = invitation.with_(state="failed", why=NO_KEYS, welcome=b"")
     turn.put(invitation)
     turn.show("invitation", invitation=_view(turn, invitation))
@@ -119,13 +119,6 @@ def _served(turn: Turn, group: Group | None, invitation: Invitation) -> bool:
     return group is not None and lines.was_seen(turn, group, "welcome", _digest(invitation))
 
 
-def _refs_of_ours(turn: Turn, invitation: Invitation) -> list[bytes]:
-    try:
-        return [ref for ref in welcome_refs(invitation.welcome) if turn.get(Package, ref)]
-    except WireError:
-        return []
-
-
 def _need(turn: Turn, group_id: str) -> Invitation:
     try:
         invitation = turn.get(Invitation, group_key(group_id))
@@ -144,7 +137,7 @@ def accept(turn: Turn, group_id: str) -> dict[str, Any]:
     if invitation.state != "waiting":
         raise StateError("invitation_failed", invitation.why)
     old = turn.get(Group, invitation.key)
-    refs = _refs_of_ours(turn, invitation)
+    refs = spent.named(turn, invitation.welcome)
     there = turn.backend.members(old.mls_id) if old and not old.over else None
     entering.make_room(turn, old, group_id)
     known = people.met(turn, outside=group_id)
@@ -159,7 +152,7 @@ def accept(turn: Turn, group_id: str) -> dict[str, Any]:
     if there is not None and not people.among(there, joined.inviter):
         raise InviteError("unknown_sender", STRANGER)
     for ref in refs:
-        packages.used(turn, ref)
+        spent.used(turn, ref)
     return _enter(turn, invitation, joined, old, met=sender is not None)
 
 
@@ -202,13 +195,13 @@ def fail(turn: Turn, group_id: str, error: Exception) -> dict[str, Any]:
 def decline(turn: Turn, group_id: str) -> None:
     """Refuse it, or forget one that failed: the service is told, then the row goes, with the keys that it used."""
     invitation = _need(turn, group_id)
-    for ref in _refs_of_ours(turn, invitation):
-        packages.used(turn, ref)
+    for ref in spent.named(turn, invitation.welcome):
+        spent.used(turn, ref)
     group = turn.get(Group, invitation.key)
-    if group and not group.over and (invitation.state == "failed" or group.why != "added_anew"):
+    if group and not group.over and invitation.state == "failed":
         _put_away(turn, group, invitation)
     else:
-        if group and not group.over:
+        if group and group.why == "added_anew":
             group = outbox.give_up(turn, group, "not_a_member", "you left the group before it went out.")
             lines.save(turn, lines.notice(turn, group.with_(state="left", why="left_self"), "left_self"))
         turn.put(invitation.with_(state="declined", welcome=b""))

@@ -22,8 +22,8 @@ ENDED = {
     "expired": "The invite link ended before anybody let you in.",
     "cancelled": "You cancelled this request.",
 }
-GONE = "You were let in, but what let you in is not kept any more. Ask for a new link."
-"""The Welcome ran out, another one took its place, or this device was removed before it came."""
+GONE = "You were let in, but that is over. If there is an invitation to the group, accept it; else ask for a new link."
+"""This device was removed before it came, or another Welcome took the place of the join's."""
 NOT_OURS = (
     "The service handed over a group that does not come from this link. It was refused; nothing was joined."
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from coterie.core import spent
 from coterie.core.effects import DIRECTORY_LANE, Call, MakePackages
 from coterie.core.group import outbox
 from coterie.core.records import Outgoing, Package
@@ -89,7 +90,7 @@ class Packages:
             if status < 300:
                 turn.put(one.with_(published=True))
             else:
-                _forget(turn, one)
+                spent.forget(turn, one)
         if status < 300:
             self.stock(turn, body)
         elif (
@@ -132,19 +133,4 @@ def sweep(turn: Turn) -> None:
     """Forget the packages that have ended, with their private keys."""
     for one in turn.rows(Package):
         if one.not_after + MARGIN < turn.now // 1000:
-            _forget(turn, one)
-
-
-def _forget(turn: Turn, package: Package) -> None:
-    turn.delete(package)
-    turn.backend.delete_key_package(package.ref)
-
-
-def used(turn: Turn, ref: bytes) -> None:
-    """Somebody added this device with it: it has served, and the stock may be low."""
-    package = turn.get(Package, ref)
-    if package and package.last_resort:
-        turn.put(package.with_(used=True))
-    elif package:
-        _forget(turn, package)
-    turn.do(Call("key_packages_count", {}))
+            spent.forget(turn, one)

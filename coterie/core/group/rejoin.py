@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from coterie.core import people, views
+from coterie.core import people, spent, views
 from coterie.core.effects import Call, LookAgain
 from coterie.core.group import lines, outbox, pace
 from coterie.core.mls import Member
@@ -103,13 +103,20 @@ def back(turn: Turn, group: Group, row: Outgoing) -> Group:
     if missed:
         group = _unsure(turn, group)
     group = outbox.frame_anew(turn, group)
-    invitation = turn.get(Invitation, group.key)
-    if invitation:  # the service has dropped its Welcome: this device is in
-        turn.delete(invitation)
-        turn.show("invitation_gone", group_id=group.group_id)
+    _asked_no_more(turn, group)
     turn.show("members", group_id=group.group_id, members=views.members(turn, group))
     lines.drain(turn, group)
     return group
+
+
+def _asked_no_more(turn: Turn, group: Group) -> None:
+    """This device is in: the service has dropped a Welcome that waited, and nothing opens it here any more."""
+    invitation = turn.get(Invitation, group.key)
+    if invitation:
+        for ref in spent.named(turn, invitation.welcome):
+            spent.used(turn, ref)
+        turn.delete(invitation)
+        turn.show("invitation_gone", group_id=group.group_id)
 
 
 def _renewed(turn: Turn, group: Group, merged: Any) -> Group:

@@ -14,7 +14,7 @@ from coterie.core.effects import Drain
 from coterie.core.invitations import MOST
 from coterie.core.records import Invitation
 from coterie.errors import InviteError, StateError
-from coterie_wire import uuid_bytes
+from coterie_wire import uuid_bytes, welcome_refs
 from tests.support import mallory
 from tests.support.device import Crash, Device
 from tests.support.friends import friends, same_state
@@ -453,29 +453,11 @@ def test_a_group_that_goes_on_after_all_goes_on(office: PostOffice) -> None:
     assert alice.texts(first) == bob.texts(first) == ["are you there?", "yes"]
 
 
-def test_declining_what_did_not_hold_leaves_no_group(office: PostOffice) -> None:
-    """The group has gone on, so the invitation was a lie, or is over."""
-    first, (alice, bob) = friends(office, "Alice", "Bob")
-    bob.publish()
-    second = alice.create("Second")
-    office.pump()
-    alice.add(second, bob.user_id)
-    office.pump()
-    lie = waiting(office, bob) | {"group_id": first, "from_seq": 100, "seq": 99}
-    bob.run(bob.engine.invited([lie], office.now))
-    alice.send(first, "are you there?")
-    office.pump()
-    bob.decline(first)
-    office.pump()
-    assert (bob.device_id, "group_leave") not in [one[:2] for one in office.log]
-    alice.send(first, "and now?")
-    office.pump()
-    assert bob.texts(first) == ["are you there?", "and now?"]
-
-
 def test_who_comes_back_by_themselves_is_not_asked_any_more(office: PostOffice) -> None:
     """A page, unlike a socket, gives what came after the Welcome to who has not decided."""
     group_id, alice, bob = taken_out_and_added_anew(office)
+    named = welcome_refs(bytes.fromhex(waiting(office, bob)["welcome"]))
+    (used,) = bob.rows["packages"].keys() & set(named)
     alice.send(group_id, "in an epoch that Bob can't open")
     office.pump(alice)
     bob.run(bob.engine.receive(office.rooms[group_id].envelopes[-1], office.now, paged=True))
@@ -483,6 +465,7 @@ def test_who_comes_back_by_themselves_is_not_asked_any_more(office: PostOffice) 
     assert bob.codes(group_id)[-1] == "back_in"
     assert bob.engine.invitations() == []
     assert office.welcomes(bob) == []
+    assert used not in bob.rows["packages"]
     alice.send(group_id, "hello again")
     office.pump()
     assert bob.texts(group_id)[-1] == "hello again"
