@@ -85,5 +85,5 @@ def called(turn: Turn, row: Outgoing, status: int, body: dict[str, Any]) -> None
         code = str(body.get("code", "refused"))
         sentence = str(body.get("message") or f"The service answered {status}.")
         turn.show("problem", code=code, sentence=sentence)
-        if code == "not_a_member":  # removed before it came in: no socket tells it, the log does
+        if code == "not_a_member":  # removed before it came in: the log says so
             turn.do(CatchUp(row.group_id))

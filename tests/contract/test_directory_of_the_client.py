@@ -81,7 +81,7 @@ async def _declined_is_gone_at_the_service_too(alice: Person, bob: Person) -> No
 
 
 async def test_who_accepts_after_being_removed_is_told(friends: tuple[str, Person, Person]) -> None:
-    """No socket tells a device that has not entered; the Welcome that it kept still opens."""
+    """The Welcome that the device kept opens all the same; the log says the rest."""
     _, alice, bob = friends
     await stocked(bob)
     group_id = (await alice.client.create_group(name="Too late"))["group_id"]
